@@ -1,0 +1,75 @@
+"""Every error that a user can meet, in one small tree.
+
+    MynaError                a person can mend it; the command line prints its message and exits with `exit_code`
+    ├── RecipeError          a setting is unknown, misspelt, out of range or contradicts another
+    ├── DataError            a data folder, a file or a line in it
+    ├── PromptError          a tokenizer or chat template can't express an example
+    ├── ModelError           a base model's folder: missing, truncated, pickled, of an unsupported architecture
+    │   └── AdapterError     an adapter's folder, or an adapter that does not fit the base model
+    ├── RunError             a run folder: exists already, is not one, does not fit the recipe
+    ├── TrainingError        the loss is not a number any more, or nothing is left to train on
+    ├── ResourceError        memory or disk ran out
+    ├── MissingDependency    an optional library is not installed
+    └── Interrupted          Ctrl-C; everything is saved (exit code 130)
+
+A message says what is wrong, where (file and line, or name), what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MynaError(Exception):
+    """Base of all errors that a user can mend."""
+
+    exit_code = 1
+
+
+class RecipeError(MynaError):
+    """A setting is unknown, misspelt, out of range or contradicts another."""
+
+
+class DataError(MynaError):
+    """A data folder, a file or a line in it can't be used."""
+
+
+class PromptError(MynaError):
+    """The tokenizer or its chat template can't express an example."""
+
+
+class ModelError(MynaError):
+    """A base model can't be found or read, or its architecture is not supported."""
+
+
+class AdapterError(ModelError):
+    """An adapter can't be read or does not fit the base model."""
+
+
+class RunError(MynaError):
+    """A run folder exists already, is not one, or does not fit the recipe."""
+
+
+class TrainingError(MynaError):
+    """Training can't go on: the loss is not a number any more, or nothing carries loss."""
+
+
+class ResourceError(MynaError):
+    """Memory or disk ran out."""
+
+
+class MissingDependency(MynaError):
+    """An optional library is not installed; the message names the command that installs it."""
+
+
+class Interrupted(MynaError):
+    """The user pressed Ctrl-C; the message says how to go on."""
+
+    exit_code = 130
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
