@@ -120,7 +120,8 @@ class Model(Protocol):
         """Return the adapter (or, in full fine-tuning, the trained weights), float32."""
 
     def load_trainable(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Replace the trainable tensors. Raises `AdapterError` naming a missing, foreign or misshapen one."""
+        """Replace these trainable tensors; others keep their values. Raises `AdapterError` for a foreign or
+        misshapen one."""
 
     def optimizer_state(self) -> dict[str, NDArray[np.generic]]:
         """Return the optimizer's state as named arrays, exact."""
@@ -158,8 +159,8 @@ class Engine(Protocol):
     ) -> Model:
         """Load base weights once and attach what is trained.
 
-        The trainable tensors start as `models.adapters.initial_tensors` makes them until `load_trainable` is
-        called. `dtype` is `auto`, `float32`, `bfloat16` or `float16`; `device` is `auto`, `cpu`, `cuda`, `cuda:1` …
+        A fresh adapter changes nothing (A and B are zero, DoRA's magnitudes are the base weights' row norms) until
+        `load_trainable` gives it `models.adapters.initial_tensors` or a trained one. `dtype` is `auto`, `float32`, `bfloat16` or `float16`; `device` is `auto`, `cpu`, `cuda`, `cuda:1` …
         Raises `ModelError` for an unsupported architecture, a missing tensor or a wrong shape.
         """
 
