@@ -1,0 +1,56 @@
+"""Myna teaches a small local language model to speak your database or your documents, on your machine.
+
+The public face: `train`, `resume`, `test`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each name
+is imported when it is first used, so that `import myna` stays light and loads no tensor library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from myna.errors import MynaError
+    from myna.evaluation import test
+    from myna.exporting import fuse
+    from myna.generation import load
+    from myna.recipe import Recipe, load_recipe
+    from myna.training import resume, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MynaError",
+    "Recipe",
+    "__version__",
+    "fuse",
+    "load",
+    "load_recipe",
+    "resume",
+    "test",
+    "train",
+]
+
+_HOMES = {
+    "MynaError": "myna.errors",
+    "Recipe": "myna.recipe",
+    "fuse": "myna.exporting",
+    "load": "myna.generation",
+    "load_recipe": "myna.recipe",
+    "resume": "myna.training",
+    "test": "myna.evaluation",
+    "train": "myna.training",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its room on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'myna' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

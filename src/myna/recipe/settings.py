@@ -1,0 +1,360 @@
+"""The settings of a run as frozen pydantic models.
+
+Names and defaults are mlx_lm's, so its YAML files run unchanged; what is ours has a name of its own. The
+string under a field is its one description: the resolved YAML and `myna train --help` show it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from myna.errors import did_you_mean
+
+_CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+_SCHEDULE_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "constant": ("value",),
+    "linear_schedule": ("initial value", "end value", "steps"),
+    "cosine_decay": ("initial value", "decay steps", "end value (optional)"),
+    "step_decay": ("initial value", "decay rate", "steps between decays"),
+    "exponential_decay": ("initial value", "decay rate"),
+}
+
+_OPTIMIZER_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "adam": {"betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
+    "adamw": {"betas": "betas", "eps": "eps", "weight_decay": "weight_decay"},
+    "sgd": {
+        "momentum": "momentum",
+        "weight_decay": "weight_decay",
+        "dampening": "dampening",
+        "nesterov": "nesterov",
+    },
+    "adafactor": {
+        "eps": "eps",
+        "clip_threshold": "d",
+        "decay_rate": "beta2_decay",
+        "weight_decay": "weight_decay",
+    },
+    "muon": {
+        "momentum": "momentum",
+        "weight_decay": "weight_decay",
+        "nesterov": "nesterov",
+        "ns_steps": "ns_steps",
+    },
+}
+"""mlx's option names and what torch's optimizers call them."""
+
+_OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "adamw": {"weight_decay": 0.01},
+    "muon": {"weight_decay": 0.01},
+}
+"""mlx's defaults where torch's may differ."""
+
+_FIXED_OPTIONS: Mapping[str, Mapping[str, object]] = {
+    "adam": {"bias_correction": True},
+    "adamw": {"bias_correction": True},
+    "adafactor": {"scale_parameter": True, "relative_step": True, "warmup_init": False, "beta_1": None},
+}
+"""Options of mlx's optimizers that torch's do not offer, and the value that torch's always have."""
+
+
+def _home(path: str) -> str:
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+def _option(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return tuple(_option(element) for element in value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("expected a finite number")
+    if value is not None and not isinstance(value, bool | int | float):
+        raise ValueError("expected a number, true, false or a list of numbers")
+    return value
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, Mapping) else value
+
+
+def _words(value: object) -> object:
+    """Let `q_proj,v_proj` stand for a list, as a flag gives it."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Take JSON's types only, so that what is written to YAML reads back equal."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError("expected text, numbers, true, false, lists and settings of these") from error
+    return plain
+
+
+SomePath = Annotated[str, Field(min_length=1), AfterValidator(_home)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class LoraParameters(BaseModel):
+    """The low-rank adapter: `y = W x + scale · B (A x)`, `scale = alpha / rank` (rsLoRA: `alpha / √rank`)."""
+
+    model_config = _CONFIG
+
+    rank: Count = 8
+    """Rank of the low-rank product."""
+    scale: float | None = None
+    """Factor of the low-rank product; 20 when neither scale nor alpha is given, as in mlx_lm."""
+    alpha: float | None = None
+    """PEFT's way to say the scale (scale = alpha / rank); give one of the two."""
+    rslora: bool = False
+    """Divide alpha by √rank instead of rank (rank-stabilised LoRA)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that an input of the adapter is dropped in training."""
+    keys: Annotated[tuple[str, ...] | None, BeforeValidator(_words)] = None
+    """Which linear layers, such as q_proj or self_attn.q_proj; by default all of every trained layer."""
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> LoraParameters:
+        if self.scale is not None and self.alpha is not None:
+            raise ValueError(
+                f"scale is {self.scale:g} and alpha is {self.alpha:g}, which say the same thing twice;"
+                f" give one of them (at rank {self.rank}, alpha {self.alpha:g} is scale"
+                f" {self.alpha / self.rank:g})"
+            )
+        if self.rslora and self.alpha is None:
+            raise ValueError(
+                "rslora divides alpha by √rank, and alpha is not given; give alpha instead of scale"
+            )
+        if self.keys is not None and not all(self.keys):
+            raise ValueError("keys has an empty name; leave keys out to adapt all linear layers")
+        if self.keys == ():
+            raise ValueError("keys is an empty list; leave it out to adapt all linear layers")
+        return self
+
+    @property
+    def effective_scale(self) -> float:
+        """The factor of the low-rank product after `alpha` and `rslora` have been taken into account."""
+        if self.alpha is not None:
+            return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+        return 20.0 if self.scale is None else self.scale
+
+
+class LearningRateSchedule(BaseModel):
+    """mlx_lm's `lr_schedule`: `name` with positional `arguments`, after `warmup` steps from `warmup_init`."""
+
+    model_config = _CONFIG
+
+    name: Literal["constant", "linear_schedule", "cosine_decay", "step_decay", "exponential_decay"] = (
+        "constant"
+    )
+    """How the learning rate goes on after the warm-up."""
+    arguments: tuple[float, ...] = ()
+    """As mlx's schedule takes them, initial value first; empty: from learning_rate to 0 over the run."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps of linear warm-up."""
+    warmup_init: Annotated[float, Field(ge=0)] = 0.0
+    """Learning rate at the first warm-up step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_alone(cls, value: object) -> object:
+        """Let `cosine_decay`, or `cosine`, stand for `{name: cosine_decay}`, as a flag gives it."""
+        if isinstance(value, str):
+            value = {"name": value}
+        if isinstance(value, Mapping):
+            short = {"linear": "linear_schedule", "cosine": "cosine_decay"}
+            name = value.get("name")
+            return {**value, "name": short.get(name, name)} if isinstance(name, str) else value
+        return value
+
+    @model_validator(mode="after")
+    def _right_number_of_arguments(self) -> LearningRateSchedule:
+        names = _SCHEDULE_ARGUMENTS[self.name]
+        fewest = sum("optional" not in name for name in names)
+        if self.arguments and not fewest <= len(self.arguments) <= len(names):
+            raise ValueError(
+                f"{self.name} takes the arguments [{', '.join(names)}], found {len(self.arguments)}:"
+                f" {list(self.arguments)}"
+            )
+        if not self.arguments and self.name in {"step_decay", "exponential_decay"}:
+            raise ValueError(f"{self.name} needs its arguments: [{', '.join(names)}]")
+        return self
+
+
+class Recipe(BaseModel):
+    """All settings of a run."""
+
+    model_config = _CONFIG
+
+    model: SomePath
+    """Folder or hub id of the base model."""
+    data: SomePath
+    """Folder with train.jsonl, valid.jsonl, test.jsonl."""
+    hf_dataset: Annotated[
+        tuple[Annotated[dict[str, Any], AfterValidator(_plain)], ...] | None, BeforeValidator(_one_or_more)
+    ] = None
+    """Data sets on the hub that are fetched into the data folder first, in mlx_lm's form."""
+    fine_tune_type: Literal["lora", "dora", "full"] = "lora"
+    """A low-rank adapter (lora, dora) or the weights themselves (full)."""
+    lora_parameters: LoraParameters = LoraParameters()
+    """The low-rank adapter."""
+    num_layers: Annotated[int, Field(ge=-1)] = 16
+    """How many decoder layers are trained, counted from the top; -1 trains all."""
+
+    iters: Count | None = None
+    """Optimizer steps; 1000 when epochs is not given either."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes over the training data, instead of iters."""
+    batch_size: Count = 4
+    """Examples per forward pass of a step; how they are laid out in rows is not your concern."""
+    grad_accumulation_steps: Count = 1
+    """An optimizer step takes batch_size × grad_accumulation_steps examples."""
+    optimizer: Literal["adam", "adamw", "sgd", "adafactor", "muon"] = "adam"
+    """The optimizer."""
+    optimizer_config: dict[str, dict[str, Annotated[Any, AfterValidator(_option)]]] = Field(
+        default_factory=dict
+    )
+    """Options by optimizer, in mlx's form: {adamw: {weight_decay: 0.05}}."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Learning rate, where no schedule says otherwise."""
+    lr_schedule: LearningRateSchedule | None = None
+    """Schedule of the learning rate."""
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Gradients are clipped to this L2 norm; null does not clip."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Determines the order of the data, the fresh adapter and dropout."""
+
+    max_seq_length: Annotated[int, Field(ge=8)] = 2048
+    """Longest example in tokens; see long_examples."""
+    mask_prompt: bool | None = None
+    """Loss on answers only; null: yes for messages and prompt/completion, no for text."""
+    long_examples: Literal["skip", "error", "truncate-prompt"] = "skip"
+    """What happens to a prompt with answer over max_seq_length; an answer is never cut."""
+    on_bad_example: Literal["error", "skip"] = "error"
+    """What happens at a line of the data that can't be read."""
+    text_key: str = "text"
+    """Key of ready-made text in the data's lines."""
+    prompt_key: str = "prompt"
+    """Key of the prompt."""
+    completion_key: str = "completion"
+    """Key of the answer."""
+    messages_key: str = "messages"
+    """Key of the conversation."""
+
+    steps_per_report: Count = 10
+    """Steps between reports of the training loss."""
+    steps_per_eval: Count = 200
+    """Steps between evaluations of the validation loss."""
+    val_batches: Annotated[int, Field(ge=-1)] = 25
+    """How many batches of batch_size validation examples are evaluated, always the same; -1 takes all."""
+    save_every: Count = 100
+    """Steps between checkpoints."""
+    early_stopping: Count | None = None
+    """Stop after this many evaluations without a better validation loss."""
+    test: bool = False
+    """Test on the whole test set after training."""
+    test_batches: Annotated[int, Field(ge=-1)] = -1
+    """How many batches of batch_size test examples are taken; -1 takes all."""
+
+    adapter_path: SomePath | None = None
+    """The run folder; null: runs/<model>-<data>, with a number when that exists."""
+    resume_adapter_file: SomePath | None = None
+    """An adapter whose weights training starts from (to go on with a run: myna train --resume RUN)."""
+    grad_checkpoint: bool = False
+    """Compute activations again in the backward pass, to save memory."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number type of the base weights; auto takes what this machine does well."""
+    device: Annotated[str, Field(min_length=1)] = "auto"
+    """auto, cpu, cuda, cuda:1 …"""
+    engine: Literal["auto", "torch", "mlx"] = "auto"
+    """The tensor library."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Recipe:
+        if self.num_layers == 0:
+            raise ValueError(
+                "num_layers is 0, which trains nothing; expected 1 or more, or -1 for all layers"
+            )
+        if self.iters is not None and self.epochs is not None:
+            raise ValueError(f"iters is {self.iters} and epochs is {self.epochs:g}; give one of them")
+        keys = [self.text_key, self.prompt_key, self.completion_key, self.messages_key]
+        repeated = next((key for key in keys if keys.count(key) > 1 or not key), None)
+        if repeated is not None:
+            raise ValueError(
+                "text_key, prompt_key, completion_key and messages_key must be four different names,"
+                f" found {', '.join(keys)}"
+            )
+        for name, options in self.optimizer_config.items():
+            if name not in _OPTIMIZER_OPTIONS:
+                raise ValueError(
+                    f"optimizer_config has options for {name!r}, which is no optimizer here"
+                    f"{did_you_mean(name, _OPTIMIZER_OPTIONS)}"
+                )
+            known = [*_OPTIMIZER_OPTIONS[name], *_FIXED_OPTIONS.get(name, {})]
+            for option in options:
+                if option not in known:
+                    raise ValueError(
+                        f"optimizer_config.{name} has no option {option!r}{did_you_mean(option, known)}"
+                        f" (known: {', '.join(known)})"
+                    )
+        return self
+
+    @property
+    def optimizer_options(self) -> dict[str, object]:
+        """Options of the chosen optimizer with mlx's defaults, under torch's names, as `OptimizerSpec` takes them."""
+        names = _OPTIMIZER_OPTIONS[self.optimizer]
+        given = self.optimizer_config.get(self.optimizer, {})
+        renamed = {names[name]: value for name, value in given.items() if name in names}
+        return {**_OPTIMIZER_DEFAULTS.get(self.optimizer, {}), **renamed}
+
+    @property
+    def options_without_meaning(self) -> dict[str, object]:
+        """Options given to the chosen optimizer that ask for what torch's lacks, with their values."""
+        fixed = _FIXED_OPTIONS.get(self.optimizer, {})
+        given = self.optimizer_config.get(self.optimizer, {})
+        return {name: given[name] for name, value in fixed.items() if name in given and given[name] != value}
+
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Model and data": ("model", "data", "hf_dataset"),
+    "What is trained": ("fine_tune_type", "num_layers", "lora_parameters", "resume_adapter_file"),
+    "How long and how": (
+        "iters",
+        "epochs",
+        "batch_size",
+        "grad_accumulation_steps",
+        "optimizer",
+        "optimizer_config",
+        "learning_rate",
+        "lr_schedule",
+        "max_grad_norm",
+        "seed",
+    ),
+    "Examples": (
+        "max_seq_length",
+        "mask_prompt",
+        "long_examples",
+        "on_bad_example",
+        "text_key",
+        "prompt_key",
+        "completion_key",
+        "messages_key",
+    ),
+    "Reports, evaluation, checkpoints": (
+        "steps_per_report",
+        "steps_per_eval",
+        "val_batches",
+        "save_every",
+        "early_stopping",
+        "test",
+        "test_batches",
+        "adapter_path",
+    ),
+    "Machine": ("grad_checkpoint", "dtype", "device", "engine"),
+}
+"""Every field of `Recipe` under the heading that YAML and `myna train --help` show it."""
