@@ -1,9 +1,9 @@
 """A batch: one row of tokens made of segments, in plain NumPy, for any engine.
 
-There is no padding. Each segment is a run of tokens with its own positions; a token sees the earlier tokens of
-its own segment and, where the segment has a parent, all tokens of that parent (and of its parent, and so on).
-So packing many samples into a row, and sharing one prompt prefix among several samples, are one mechanism:
-*which keys may this segment see*.
+There is no padding. Each segment is a run of tokens with its own positions; a token sees the earlier tokens
+of its own segment and, where the segment has a parent, all tokens of that parent (and of its parent, and so
+on). So packing many samples into a row, and sharing one prompt prefix among several samples, are one
+mechanism: *which keys may this segment see*.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from myna.data.example import Source
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Tokens `start … stop-1` of the row. `parent` is the index of an earlier segment of the same batch, or None."""
+    """Tokens `start … stop-1` of the row. `parent` is the index of an earlier segment of the same batch, or
+    None."""
 
     start: int
     stop: int
@@ -32,7 +33,8 @@ class Batch:
     tokens: int32 `[tokens]`.
     positions: int32 `[tokens]`, counted from 0 within a sample; a child segment goes on after its parent.
     segments: cover the row without gap or overlap, in order; a parent stands before its children.
-    predictors: int32 `[targets]`, the index of the token whose hidden state predicts `targets[i]`. An index may
+    predictors: int32 `[targets]`, the index of the token whose hidden state predicts `targets[i]`. An index
+    may
         stand here several times: the last token of a shared prefix predicts the first token of each child.
     targets: int32 `[targets]`, the token ids that carry loss.
     sources: of the examples in this row, for error messages.
