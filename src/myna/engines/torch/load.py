@@ -1,0 +1,209 @@
+"""Base weights from disk into a library model, once: no random initialisation, no second copy.
+
+The model is built by transformers with its parameters on the meta device; then each tensor is read straight into its
+final memory. Frozen matrices may stay in the files' dtype and be expanded when used (`FrozenLinear`), which halves the
+memory of a 16-bit model on a machine that computes in float32. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from myna.engines.torch import attention
+from myna.engines.torch.adapters import FrozenLinear, LoraLinear
+from myna.errors import AdapterError, ModelError
+from myna.models.adapters import AdapterSpec
+from myna.models.files import ModelFiles
+from myna.models.tensors import TensorInfo, read_chunks
+
+ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text")
+"""`model_type`s whose packed computation is tested against the library's own, sample by sample."""
+
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
+_DERIVED = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
+"""Tensors of old checkpoints that the model computes itself."""
+
+
+def load_library_model(
+    files: ModelFiles, spec: AdapterSpec | None, *, compute: torch.dtype, device: torch.device, keep_stored: bool
+) -> nn.Module:
+    """Return the transformers model with base weights and untrained adapters.
+
+    compute: dtype of activations and, unless `keep_stored`, of frozen matrices; trained weights are float32.
+    Raises `ModelError` for an unsupported architecture, a missing tensor or a wrong shape.
+    """
+    model = _skeleton(files)
+    trained = frozenset(spec.weights) if spec is not None else frozenset()
+    _check_names(files, model, trained)
+    for name, parameter in list(model.named_parameters(remove_duplicate=True)):
+        if name not in files.tensors:
+            continue  # tied to one that is there, as checked
+        info = files.tensors[name]
+        if tuple(parameter.shape) != info.shape:
+            raise ModelError(f"{info.file}: {name} has shape {list(info.shape)}, config.json asks for {list(parameter.shape)}")
+        if name in trained:
+            dtype = torch.float32
+        elif keep_stored and parameter.ndim == 2:
+            dtype = _DTYPES[info.dtype]
+        else:
+            dtype = compute
+        _assign(model, name, nn.Parameter(read(info, dtype, device), requires_grad=name in trained))
+    model.tie_weights()  # type: ignore[operator]
+    model.to(device)
+    _freeze_linears(model, trained)
+    _expand_embedding(model, compute)
+    if spec is not None and spec.kind != "full":
+        attach(model, spec)
+    return model.eval()
+
+
+def read(info: TensorInfo, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Read one tensor into its final dtype and place; only one chunk more than the result is in memory."""
+    if info.dtype not in _DTYPES:
+        raise ModelError(f"{info.file}: tensors of type {info.dtype} are not supported here")
+    stored = _DTYPES[info.dtype]
+    out = torch.empty(info.shape, dtype=dtype, device=device)
+    flat, position = out.view(-1), 0
+    for chunk in read_chunks(info):
+        piece = torch.from_numpy(chunk.reshape(-1).view(np.uint8)).view(stored)  # torch does not know NumPy's bfloat16
+        flat[position : position + len(piece)].copy_(piece)
+        position += len(piece)
+    return out
+
+
+def attach(model: nn.Module, spec: AdapterSpec) -> None:
+    """Wrap the layers that `spec` targets. Raises `AdapterError` for one that the model does not have."""
+    for path, target in spec.targets.items():
+        parent, _, child = path.rpartition(".")
+        try:
+            base = model.get_submodule(path)
+        except AttributeError:
+            raise AdapterError(f"the base model has no layer {path}; was the adapter made for another model?") from None
+        if not isinstance(base, FrozenLinear):
+            raise AdapterError(f"{path} is a {type(base).__name__}; only linear layers can be adapted")
+        setattr(model.get_submodule(parent), child, LoraLinear(base, target, spec.dropout, dora=spec.kind == "dora"))
+
+
+def _skeleton(files: ModelFiles) -> nn.Module:
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    if files.architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ModelError(f"{files.folder}: architecture {files.architecture!r} is not supported (supported: {known})")
+    attention.register()
+    try:
+        config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
+        with _parameters_on_meta(), no_init_weights():
+            model = AutoModelForCausalLM.from_config(config, attn_implementation=attention.IMPLEMENTATION)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{files.folder / 'config.json'} does not describe a usable model: {error}") from error
+    assert isinstance(model, nn.Module)
+    return model
+
+
+@contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Keep parameters without memory but compute buffers (rotary frequencies, embedding scales) for real."""
+    original = nn.Module.register_parameter
+
+    def register_on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            parameter = nn.Parameter(parameter.to("meta"), requires_grad=False)
+        original(module, name, parameter)
+
+    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = original  # type: ignore[method-assign]
+
+
+def _check_names(files: ModelFiles, model: nn.Module, trained: frozenset[str]) -> None:
+    tied = tied_names(model)
+    wanted = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    missing = sorted(name for name in wanted - set(files.tensors) if tied.get(name) not in files.tensors)
+    if missing:
+        raise ModelError(f"{files.folder}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
+    foreign = sorted(name for name in set(files.tensors) - wanted - set(tied) if not _DERIVED.search(name))
+    if foreign:
+        raise ModelError(
+            f"{files.folder}: the weights hold {len(foreign)} tensors that a {files.architecture} model does not have, first {foreign[0]}"
+        )
+    unknown = sorted(trained - wanted)
+    if unknown:
+        raise AdapterError(f"the base model has no weight {unknown[0]}; was it trained on another model?")
+
+
+def tied_names(model: nn.Module) -> dict[str, str]:
+    """Map each tied tensor to the one whose memory it shares, `{"lm_head.weight": "model.embed_tokens.weight"}`."""
+    if not getattr(model.config, "tie_word_embeddings", False):
+        return {}
+    return dict(getattr(model, "_tied_weights_keys", None) or {})
+
+
+def _freeze_linears(model: nn.Module, trained: frozenset[str]) -> None:
+    """Replace each frozen linear layer; the head stays: its weight goes to `head_loss` as it is."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    for path, module in list(model.named_modules()):
+        if type(module) is not nn.Linear or module is head or f"{path}.weight" in trained:
+            continue
+        parent, _, child = path.rpartition(".")
+        bias = None if module.bias is None else module.bias.data
+        setattr(model.get_submodule(parent), child, FrozenLinear(module.weight.data, bias))
+
+
+class _CompactEmbedding(nn.Module):
+    """An embedding that keeps its stored dtype and answers in the dtype that the layers compute in."""
+
+    def __init__(self, embedding: nn.Embedding, compute: torch.dtype) -> None:
+        super().__init__()
+        self.weight = embedding.weight
+        self.compute = compute
+        scale = getattr(embedding, "scalar_embed_scale", 1.0)  # Gemma scales its embeddings by √width
+        self.scale = torch.tensor(scale, dtype=compute, device=embedding.weight.device)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """int64 `[…]` → `[…, width]`."""
+        return nn.functional.embedding(tokens, self.weight).to(self.compute) * self.scale
+
+
+def _expand_embedding(model: nn.Module, compute: torch.dtype) -> None:
+    embedding = model.get_input_embeddings()  # type: ignore[operator]
+    if embedding.weight.dtype != compute and not embedding.weight.requires_grad:
+        model.set_input_embeddings(_CompactEmbedding(embedding, compute))  # type: ignore[operator]
+
+
+def _assign(model: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    parent, _, child = name.rpartition(".")
+    model.get_submodule(parent)._parameters[child] = parameter
+
+
+def named_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Trainable parameters by the names they have on disk, in a fixed order."""
+    named: dict[str, nn.Parameter] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, LoraLinear):
+            named[f"{path}.lora_A.weight"] = module.lora_A
+            named[f"{path}.lora_B.weight"] = module.lora_B
+            if module.magnitude is not None:
+                named[f"{path}.lora_magnitude_vector"] = module.magnitude
+    if not named:
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return dict(sorted(named.items()))
+
+
+def check_shapes(named: dict[str, nn.Parameter], tensors: dict[str, Any]) -> None:
+    """Raise `AdapterError` for the first tensor that is foreign or misshapen."""
+    for name, array in tensors.items():
+        if name not in named:
+            raise AdapterError(f"the model has no trained tensor {name}")
+        if tuple(np.shape(array)) != tuple(named[name].shape):
+            raise AdapterError(f"{name} has shape {list(np.shape(array))}, the model's is {list(named[name].shape)}")
