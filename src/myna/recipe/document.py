@@ -39,8 +39,8 @@ class Document:
 def read_document(text: str, source: str) -> Document:
     """Read one YAML mapping.
 
-    `source` names the file in messages. Raises `RecipeError` for what is not YAML or no mapping, and for a key
-    that stands twice.
+    `source` names the file in messages. Raises `RecipeError` for what is not YAML or no mapping, and for a
+    key that stands twice.
     """
     loader = None
     try:

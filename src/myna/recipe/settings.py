@@ -306,7 +306,7 @@ class Recipe(BaseModel):
 
     @property
     def optimizer_options(self) -> dict[str, object]:
-        """Options of the chosen optimizer with mlx's defaults, under torch's names, as `OptimizerSpec` takes them."""
+        """Options of the chosen optimizer with mlx's defaults, under the names that `OptimizerSpec` takes."""
         names = _OPTIMIZER_OPTIONS[self.optimizer]
         given = self.optimizer_config.get(self.optimizer, {})
         renamed = {names[name]: value for name, value in given.items() if name in names}
