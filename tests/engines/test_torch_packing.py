@@ -12,11 +12,10 @@ from myna.engines.torch.load import named_trainable
 from myna.errors import ModelError
 from myna.models.adapters import AdapterSpec
 from myna.models.files import find
+from tiny_models import random_tokens, save_tiny
 
-from conftest import random_tokens, save_tiny  # isort: skip
-
-# Float32: packing changes only the order of additions. 2e-5 is some 150 units in the last place; a wrong mask,
-# position, scale or soft-cap is off by 1e-2 or more on these models (their weights are drawn large for that).
+# Float32: packing changes only the order of additions. 2e-5 is some 150 units in the last place; a wrong mask
+# or position, scale or soft-cap is off by 1e-2 or more on these models (their weights are drawn large for that).
 TOLERANCE = 2e-5
 
 
@@ -99,7 +98,13 @@ def test_a_childs_parent_may_have_a_parent_itself(tiny_llama):
     rng = np.random.default_rng(2)
     a, b, c = (random_tokens(rng, n) for n in (5, 4, 6))
     segments = (Segment(0, 5), Segment(5, 9, 0), Segment(9, 15, 1))
-    row = Batch(np.concatenate([a, b, c]), np.arange(15, dtype=np.int32), segments, np.arange(8, 14, dtype=np.int32), c)
+    row = Batch(
+        np.concatenate([a, b, c]),
+        np.arange(15, dtype=np.int32),
+        segments,
+        np.arange(8, 14, dtype=np.int32),
+        c,
+    )
     files = find(str(tiny_llama))
     model = choose("torch").load(files, adapter=full_spec(files), dtype="float32", device="cpu")
     loss, gradients = model.loss_and_gradients([row])
@@ -121,7 +126,7 @@ def test_rows_of_a_step_share_one_mean_over_all_trained_tokens(tiny_llama):
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_lora_gradients_do_not_depend_on_how_weights_are_stored(tmp_path, kind, monkeypatch):
-    """bfloat16 files, computed in float32: expanding each matrix when it is used equals expanding all at the start."""
+    """bfloat16 files, computed in float32: expanding matrices when used equals expanding them at the start."""
     files = find(str(save_tiny(tmp_path / "m", "gemma2", dtype=torch.bfloat16)))
     spec = resolve(files, kind=kind, keys=None, num_layers=2, rank=4, scale=2.0, dropout=0.0)
     row = packed([random_tokens(np.random.default_rng(4), n) for n in (9, 12)], [None, None])
@@ -195,7 +200,9 @@ def test_an_attention_argument_that_would_be_ignored_is_refused(tiny_llama):
     row = packed([np.arange(4, dtype=np.int32)], [None])
     q = torch.zeros(1, 2, 4, 8)
     with pytest.raises(ModelError, match="s_aux"):
-        segment_attention(torch.nn.Linear(1, 1), q, q, q, None, layout=Layout(row, q.device), scaling=1.0, s_aux=q)
+        segment_attention(
+            torch.nn.Linear(1, 1), q, q, q, None, layout=Layout(row, q.device), scaling=1.0, s_aux=q
+        )
 
 
 def test_trainable_names_are_those_of_the_files(tiny):

@@ -222,9 +222,7 @@ def _cumulative(lengths: list[int], device: torch.device) -> Tensor:
 
 @functools.cache
 def register() -> None:
-    """Make `segment_attention` known to transformers; masks are ours, so the library builds none."""
-    from transformers.masking_utils import AttentionMaskInterface
+    """Make `segment_attention` known to transformers, which builds no mask for an attention it has no mask for."""
     from transformers.modeling_utils import AttentionInterface
 
     AttentionInterface.register(IMPLEMENTATION, segment_attention)
-    AttentionMaskInterface.register(IMPLEMENTATION, lambda *_args, **_kwargs: None)
