@@ -1,38 +1,134 @@
-"""What is trained on top of a base model, and the file formats it is kept in (PEFT's, mlx-lm's, old `adapters.npz`).
+"""Adapters on disk: finding out what a folder holds, reading it for a base model, and writing one.
 
-Knows no tensor library: arrays are NumPy, names are those of the base model's files.
+In: the path of a run, a checkpoint, or an adapter folder of ours, of PEFT or of mlx-lm. Out: an `AdapterSpec`
+and NumPy arrays under the base model's names, or a folder. Knows no tensor library; the formats have modules
+of their own.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myna.errors import AdapterError, ModelError
+from myna.models import mlx_format, peft_format
+from myna.models.files import ModelFiles, content_hash, read_json, read_tensor
+from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
+from myna.models.stored import StoredAdapter, fit
+from myna.models.tensors import read_header, write_tensors
+
+__all__ = [
+    "AdapterSpec",
+    "LoraTarget",
+    "initial_tensors",
+    "read_adapter",
+    "read_note",
+    "resolve",
+    "tensor_shapes",
+    "write_adapter",
+    "write_mlx_adapter",
+]
+
+NOTE = "myna.json"
+FULL_WEIGHTS = "weights.safetensors"
+"""The trained tensors of a full fine-tuning, under the base model's names."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoraTarget:
-    """One adapted linear layer: `y = W x + scale · B (A x)`.
+def read_adapter(path: Path, files: ModelFiles) -> tuple[AdapterSpec, dict[str, NDArray[np.float32]]]:
+    """Read the adapter at `path` for the base model `files`.
 
-    rank: rows of A `[rank, in]` and columns of B `[out, rank]`. scale: alpha / rank, or alpha / √rank for rsLoRA.
+    path: a run folder, a checkpoint, an adapter folder of Myna, PEFT or mlx-lm, or the weights file in one.
+    Raises `AdapterError` when there is none, when it was made for another base model (naming the layer and
+    both shapes), or when it needs something that is not supported.
     """
+    try:
+        return fit(_read(path), files)
+    except AdapterError:
+        raise
+    except ModelError as error:  # a damaged file
+        raise AdapterError(str(error)) from error
 
-    rank: int
-    scale: float
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Return what `write_adapter` noted in `myna.json`; empty for an adapter that other programs made."""
+    note = _adapter_folder(path) / NOTE
+    return read_json(note) if note.is_file() else {}
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterSpec:
-    """Which tensors of a model are trained, and how.
+def _read(path: Path) -> StoredAdapter:
+    folder = _adapter_folder(path)
+    if (folder / FULL_WEIGHTS).is_file():
+        arrays = {name: read_tensor(info) for name, info in read_header(folder / FULL_WEIGHTS).items()}
+        return StoredAdapter(folder, "full", arrays, {}, base=read_note(folder).get("base_model"))
+    config_path = folder / peft_format.CONFIG
+    config = read_json(config_path) if config_path.is_file() else None
+    if config is not None and "peft_type" in config:
+        return peft_format.read(folder, config)
+    named = path if path.suffix in (".safetensors", ".npz") else None
+    for file in (named, folder / mlx_format.WEIGHTS, folder / mlx_format.OLD_WEIGHTS):
+        if file is not None and file.is_file():
+            if config is None and file.suffix != ".npz":
+                raise AdapterError(f"{file}: no {mlx_format.CONFIG} beside it, which says rank and scale")
+            return mlx_format.read(file, config)
+    raise AdapterError(
+        f"{path}: no adapter; expected a run folder, a checkpoint, or a folder with {peft_format.CONFIG} and "
+        f"{peft_format.WEIGHTS} or {mlx_format.WEIGHTS}"
+    )
 
-    kind `lora` (Hu et al. 2021, arXiv 2106.09685) or `dora` (Liu et al. 2024, arXiv 2402.09353): `targets` maps the
-    path of each adapted linear layer, such as `model.layers.0.self_attn.q_proj`, to its rank and scale; the
-    trainable tensors are `<path>.lora_A.weight`, `<path>.lora_B.weight` and for DoRA `<path>.lora_magnitude_vector`.
-    kind `full`: `weights` are the names of the base model's tensors that are trained themselves.
-    dropout: probability that an input of A is dropped in training.
+
+def _adapter_folder(path: Path) -> Path:
+    """Return the folder that holds the adapter's files: `path` itself, its parent, or `adapter/` in it."""
+    path = path.expanduser()
+    if not path.exists():
+        raise AdapterError(f"{path}: no such adapter folder")
+    if path.is_file():
+        return path.parent
+    holds_one = any(
+        (path / name).is_file()
+        for name in (peft_format.CONFIG, FULL_WEIGHTS, mlx_format.WEIGHTS, mlx_format.OLD_WEIGHTS)
+    )
+    inside = path / "adapter"
+    if not holds_one and (path / "recipe.yaml").is_file() and not inside.is_dir():
+        raise AdapterError(f"{path}: this run has no adapter/ yet; wait for its first save, or resume it")
+    return inside if not holds_one and inside.is_dir() else path
+
+
+def write_adapter(
+    folder: Path,
+    spec: AdapterSpec,
+    tensors: Mapping[str, NDArray[np.float32]],
+    *,
+    files: ModelFiles,
+    note: Mapping[str, Any],
+) -> None:
+    """Write an adapter: PEFT's layout, or `weights.safetensors` for full fine-tuning, and `myna.json`.
+
+    folder: made when it is not there; for an atomic write give the folder of `runs.write_folder`.
+    note: goes into `myna.json`, beside the adapter's kind and the base model's name and content hash.
+    Raises `AdapterError` when `tensors` are not those that `spec` trains.
     """
+    shapes = tensor_shapes(spec, files)
+    for name in sorted(shapes.keys() | tensors.keys()):
+        found = tensors[name].shape if name in tensors else None
+        if found != shapes.get(name):
+            raise AdapterError(f"{folder}: {name} has shape {found}, the adapter needs {shapes.get(name)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if spec.kind == "full":
+        write_tensors(folder / FULL_WEIGHTS, tensors)
+    else:
+        peft_format.write(folder, spec, tensors, files)
+    content = {"kind": spec.kind, "base_model": files.public_name, "base_hash": content_hash(files), **note}
+    (folder / NOTE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
-    kind: Literal["lora", "dora", "full"]
-    targets: Mapping[str, LoraTarget]
-    weights: tuple[str, ...] = ()
-    dropout: float = 0.0
+
+def write_mlx_adapter(
+    folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], *, files: ModelFiles
+) -> None:
+    """Write the adapter as mlx-lm's `load_adapters` reads it; `folder` is made when it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mlx_format.write(folder, spec, tensors, files)

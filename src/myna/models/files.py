@@ -6,22 +6,35 @@ https://github.com/huggingface/safetensors#format). Knows no tensor library and 
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """Where one tensor lies: `file`, bytes `start … stop-1` from the beginning of the file, dtype as in the
-    safetensors header (`F32`, `BF16`, `F16`, `U32` …), and shape."""
+from myna.errors import ModelError
+from myna.models import hub
+from myna.models.tensors import TensorInfo, read_chunks, read_header, read_into, read_tensor
 
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    stop: int
+__all__ = [
+    "ModelFiles",
+    "TensorInfo",
+    "content_hash",
+    "find",
+    "locate",
+    "read_chunks",
+    "read_into",
+    "read_tensor",
+]
+
+_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
+_PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +53,227 @@ class ModelFiles:
     def architecture(self) -> str:
         """`config["model_type"]`, such as `qwen2`."""
         return str(self.config["model_type"])
+
+    @property
+    def text_config(self) -> Mapping[str, Any]:
+        """The language model's part of `config` (all of it, unless the model also sees or hears)."""
+        part = self.config.get("text_config")
+        return part if isinstance(part, Mapping) else self.config
+
+    @property
+    def public_name(self) -> str:
+        """The hub id, or the last part of the folder's path: a name that tells nothing about this machine."""
+        is_folder = Path(self.name).expanduser().resolve() == self.folder
+        return self.folder.name if is_folder else self.name
+
+    @property
+    def shards(self) -> dict[Path, dict[str, TensorInfo]]:
+        """The tensors by the file they lie in, in the order of the files' names."""
+        by_file: dict[Path, dict[str, TensorInfo]] = defaultdict(dict)
+        for name, info in self.tensors.items():
+            by_file[info.file][name] = info
+        return dict(sorted(by_file.items()))
+
+    @property
+    def quantisation(self) -> str | None:
+        """The method that packed the weights (`gptq`, `awq`, `bitsandbytes`, `mlx` …), None for plain
+        weights."""
+        # mlx-lm writes the same settings under both keys, its own without a method's name
+        if "quantization" in self.config:
+            return "mlx"
+        settings = self.config.get("quantization_config") or self.text_config.get("quantization_config")
+        return str(settings.get("quant_method", "unknown")) if isinstance(settings, Mapping) else None
+
+
+def find(model: str) -> ModelFiles:
+    """Return the checked files of a model whose weights can be used: a folder, or a hub id that is
+    downloaded.
+
+    Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle,
+    or when its weights are quantised.
+    """
+    files = locate(model)
+    if files.quantisation is not None:
+        raise ModelError(
+            f"{model}: its weights are quantised ({files.quantisation}), which can't be used yet; give the "
+            "model in "
+            "16 or 32 bits that it was made from"
+        )
+    return files
+
+
+def locate(model: str) -> ModelFiles:
+    """Do what `find` does, but let quantised weights pass; for describing a model."""
+    folder = Path(model).expanduser()
+    if not folder.exists():
+        if not hub.is_hub_id(model):
+            raise ModelError(
+                f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B"
+            )
+        folder = hub.download(model)
+    if not folder.is_dir():
+        raise ModelError(f"{model}: a file; give the model's folder, which holds config.json and the weights")
+    folder = folder.resolve()
+    config = _read_config(model, folder)
+    tensors: dict[str, TensorInfo] = {}
+    for file, expected in _weight_files(model, folder).items():
+        header = read_header(file)
+        _check_against_index(file, header, expected)
+        twice = tensors.keys() & header.keys()
+        if twice:
+            raise ModelError(f"{file}: tensor {min(twice)!r} is also in {tensors[min(twice)].file.name}")
+        tensors |= header
+    if not tensors:
+        raise ModelError(f"{model}: its safetensors files hold no tensors")
+    return ModelFiles(model, folder, config, tensors)
+
+
+def _read_config(model: str, folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(_why_no_config(model, folder))
+    config = read_json(path)
+    if not isinstance(config.get("model_type"), str):
+        raise ModelError(f'{path}: no "model_type"; this is not a Hugging Face model\'s config.json')
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`. Raises `ModelError` naming the file when there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error}); download or copy it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds no JSON object")
+    return content
+
+
+def _why_no_config(model: str, folder: Path) -> str:
+    if (folder / "recipe.yaml").exists():
+        return (
+            f"{model}: a run folder, not a model; give the base model as the model and this as the adapter "
+            "path "
+            "(or fuse the two first)"
+        )
+    if any((folder / name).exists() for name in ("adapter_config.json", "adapters.npz", "myna.json")):
+        return (
+            f"{model}: an adapter, not a model; give its base model as the model and this as the adapter path"
+        )
+    if (folder / "params.json").exists():
+        return (
+            f"{model}: no config.json but params.json; this is not the Hugging Face layout, download that one"
+        )
+    inside = sorted(entry.parent.name for entry in folder.glob("*/config.json"))
+    hint = f" (there is one in {inside[0]}/)" if inside else ""
+    return f"{model}: no config.json in this folder{hint}; give a folder in the Hugging Face layout"
+
+
+def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
+    """Return the files that hold the weights, each with the tensors that the index promises in it (None: no
+    index)."""
+    single, index = folder / "model.safetensors", folder / _INDEX
+    if single.is_file():
+        return {single: None}
+    if index.is_file():
+        return _indexed_files(index)
+    # Mistral ships `consolidated.safetensors`, the same weights under other names, beside the ones to use
+    found = sorted(folder.glob("*.safetensors"))
+    usable = [path for path in found if not path.name.startswith(("consolidated", "adapter"))]
+    if len(usable) == 1 and not _SHARD.fullmatch(usable[0].name):
+        return {usable[0]: None}
+    if usable:
+        return dict.fromkeys(_complete_set(model, usable))
+    if found:
+        raise ModelError(
+            f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; download "
+            "the files "
+            "model*.safetensors of this model"
+        )
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise ModelError(
+            f"{model}: of weights only {pickles[0]}, a pickle, which could run any program and is never "
+            "unpickled; "
+            "convert it to safetensors, or download the model's safetensors files"
+        )
+    raise ModelError(f"{model}: no weights (no *.safetensors) in {folder}")
+
+
+def _indexed_files(index: Path) -> dict[Path, set[str]]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelError(f'{index}: no "weight_map"; download or copy it again')
+    promised: dict[Path, set[str]] = defaultdict(set)
+    for tensor, name in weight_map.items():
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise ModelError(
+                f"{index}: names {name!r} as the file of {tensor!r}; expected a *.safetensors file beside it"
+            )
+        promised[index.parent / name].add(tensor)
+    missing = sorted(path.name for path in promised if not path.is_file())
+    if missing:
+        raise ModelError(
+            f"{index}: {len(missing)} of {len(promised)} shards missing: {', '.join(missing[:4])}"
+            f"{' …' if len(missing) > 4 else ''}; download or copy them too"
+        )
+    return dict(sorted(promised.items()))
+
+
+def _complete_set(model: str, paths: list[Path]) -> list[Path]:
+    """Return the shards when they are numbered 1 … n of n; their headers say all that a missing index
+    would."""
+    shards = [match for path in paths if (match := _SHARD.fullmatch(path.name))]
+    if len(shards) != len(paths) or len({(shard["stem"], shard["count"]) for shard in shards}) != 1:
+        raise ModelError(
+            f"{model}: several safetensors files and no {_INDEX} to say which belong to it: "
+            f"{', '.join(path.name for path in paths[:4])}; download the index too, or keep only the "
+            "model's own files"
+        )
+    count, numbers = int(shards[0]["count"]), {int(shard["number"]) for shard in shards}
+    missing = sorted(set(range(1, count + 1)) - numbers)
+    if missing:
+        raise ModelError(
+            f"{model}: {len(missing)} of {count} shards missing: numbers {missing[:8]}; download them too"
+        )
+    return paths
+
+
+def _check_against_index(file: Path, header: Mapping[str, TensorInfo], expected: set[str] | None) -> None:
+    if expected is None:
+        return
+    if absent := sorted(expected - header.keys()):
+        raise ModelError(
+            f"{file}: lacks {len(absent)} tensors that {_INDEX} says are in it, such as {absent[0]!r}; "
+            "shards and index are of different models or versions, download them together"
+        )
+    if unknown := sorted(header.keys() - expected):
+        raise ModelError(
+            f"{file}: holds {len(unknown)} tensors that {_INDEX} does not name, such as {unknown[0]!r}; "
+            "shards and index are of different models or versions, download them together"
+        )
+
+
+_WHO_SAVED_IT = ("_name_or_path", "transformers_version")
+_SAMPLE_BYTES = 4096
+
+
+def content_hash(files: ModelFiles) -> str:
+    """Return a sha256 that identifies this base model, in well under a second for any size.
+
+    Covers `config.json` (without the keys that only tell who saved it) and of every tensor its name, type,
+    shape and 4 KiB each from its beginning, middle and end. Fine-tuning, quantising or converting changes it;
+    splitting the same weights into other shards does not. It is an identity, no protection against a forger.
+    """
+    digest = hashlib.sha256()
+    config = {key: value for key, value in files.config.items() if key not in _WHO_SAVED_IT}
+    digest.update(json.dumps(config, sort_keys=True).encode())
+    for name, info in sorted(files.tensors.items()):
+        digest.update(json.dumps([name, info.dtype, info.shape]).encode())
+        sample = np.empty(min(_SAMPLE_BYTES, info.bytes), np.uint8)
+        for offset in (0, (info.bytes - sample.size) // 2, info.bytes - sample.size):
+            read_into(info, sample, offset)
+            digest.update(sample.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,118 @@
+"""Adapters of mlx-lm: `adapters.safetensors` with `adapter_config.json`, and the older `adapters.npz`.
+
+In: a folder, or an `AdapterSpec` with its arrays. Out: a `StoredAdapter`, or that folder. MLX keeps the
+factors
+transposed: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and DoRA's magnitudes as `m` `[out]`.
+Layout: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myna.errors import AdapterError
+from myna.models.files import ModelFiles, read_tensor
+from myna.models.layers import layer_count, layer_index, path_in_layer
+from myna.models.spec import AdapterSpec
+from myna.models.stored import StoredAdapter
+from myna.models.tensors import read_header, write_tensors
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapters.safetensors"
+OLD_WEIGHTS = "adapters.npz"
+
+_OLD_SCALE = 20.0
+"""The scale that was fixed in the program that wrote `adapters.npz`, which does not say it."""
+
+_PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "m": "lora_magnitude_vector"}
+
+
+def read(file: Path, config: Mapping[str, Any] | None) -> StoredAdapter:
+    """Read `file`, an `adapters.safetensors` or `adapters.npz`, with the `adapter_config.json` beside it.
+
+    config: None only for an `adapters.npz` that stands alone; its scale is then taken to be 20. Raises
+    `AdapterError`.
+    """
+    arrays = _read_npz(file) if file.suffix == ".npz" else _read_safetensors(file)
+    if not arrays:
+        raise AdapterError(f"{file}: holds no tensors")
+    config = config or {}
+    kind: Literal["lora", "dora", "full"] = config.get("fine_tune_type", "lora")
+    base = config.get("model")
+    if kind == "full":
+        return StoredAdapter(file, kind, arrays, {}, base=base)
+    if kind not in ("lora", "dora"):
+        raise AdapterError(f"{file.parent / CONFIG}: fine_tune_type is {kind!r}; expected lora, dora or full")
+    settings = config.get("lora_parameters") or {}
+    scale = settings.get("scale", _OLD_SCALE if file.suffix == ".npz" else None)
+    if not isinstance(scale, int | float):
+        raise AdapterError(f'{file.parent / CONFIG}: "lora_parameters" has no number "scale"')
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        path, _, part = name.rpartition(".")
+        if part not in _PARTS or (part == "m" and kind != "dora"):
+            raise AdapterError(f"{file}: holds {name}, which does not belong to an adapter of type {kind}")
+        tensors[f"{path}.{_PARTS[part]}"] = array.T
+    paths = {name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")}
+    return StoredAdapter(
+        file,
+        kind,
+        tensors,
+        dict.fromkeys(sorted(paths), float(scale)),
+        dropout=float(settings.get("dropout") or 0.0),
+        base=base,
+    )
+
+
+def _read_safetensors(file: Path) -> dict[str, NDArray[Any]]:
+    return {name: read_tensor(info) for name, info in read_header(file).items()}
+
+
+def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise AdapterError(f"{file}: not a readable .npz of plain arrays ({error}); copy it again") from error
+
+
+def write(
+    folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles
+) -> None:
+    """Write `adapters.safetensors` and `adapter_config.json` into an existing folder.
+
+    mlx-lm knows one rank and one scale: lower ranks are filled up with zeros, and other scales go into B,
+    which computes the same.
+    """
+    config: dict[str, Any] = {"fine_tune_type": spec.kind, "model": files.public_name}
+    if spec.kind == "full":
+        config["num_layers"] = -1
+        arrays: dict[str, NDArray[np.float32]] = dict(tensors)
+    else:
+        rank = max(target.rank for target in spec.targets.values())
+        scale = max((target.scale for target in spec.targets.values()), key=abs)
+        config["num_layers"] = layer_count(files) - min(layer_index(path) or 0 for path in spec.targets)
+        config["lora_parameters"] = {
+            "rank": rank,
+            "scale": scale,
+            "dropout": spec.dropout,
+            "keys": sorted({path_in_layer(path) for path in spec.targets}),
+        }
+        arrays = {}
+        for path, target in spec.targets.items():
+            extra = rank - target.rank
+            factor = np.float32(target.scale / scale) if scale else np.float32(1)
+            down, up = tensors[f"{path}.lora_A.weight"], tensors[f"{path}.lora_B.weight"] * factor
+            arrays[f"{path}.lora_a"] = np.pad(down, ((0, extra), (0, 0))).T
+            arrays[f"{path}.lora_b"] = np.pad(up, ((0, 0), (0, extra))).T
+            if spec.kind == "dora":
+                arrays[f"{path}.m"] = tensors[f"{path}.lora_magnitude_vector"]
+    (folder / CONFIG).write_text(json.dumps(config, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+    write_tensors(folder / WEIGHTS, arrays, metadata={"format": "mlx"})
