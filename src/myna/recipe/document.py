@@ -21,11 +21,13 @@ class _Loader(yaml.SafeLoader):
     """Safe loader that also takes numbers such as `1e-5` for numbers (YAML 1.2, section 10.2.1.4)."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+def know_numbers(resolver: type[yaml.resolver.BaseResolver]) -> None:
+    """Let a loader, or a dumper that must quote such text, take `1e-5` for a number."""
+    number = re.compile(r"^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$")
+    resolver.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+
+
+know_numbers(_Loader)
 
 
 @dataclass(frozen=True, slots=True)

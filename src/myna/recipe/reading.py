@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from myna.errors import RecipeError, did_you_mean
 from myna.recipe.document import Document, read_document
-from myna.recipe.settings import LearningRateSchedule, LoraParameters, Recipe
+from myna.recipe.settings import LearningRateSchedule, LoraParameters, Recipe, fetched_folder
 
 _OTHER_NAMES = {
     "lora_layers": "num_layers",
@@ -53,15 +53,17 @@ def load_recipe(path: Path | str | None, overrides: Mapping[str, Any] | None = N
     Raises `RecipeError` for a file that can't be read, and for settings that are unknown, misspelt, out of
     range or contradict each other: all of them in one message.
     """
+    overrides = overrides or {}
     if path is None:
-        return _build(Document({}, {}), overrides or {}, source="")
+        return _build(Document({}, {}), overrides, source="")
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: a recipe is UTF-8 text; byte {error.start} is not") from error
     except OSError as error:
         raise RecipeError(f"{path}: can't read this recipe: {error.strerror}") from error
-    return _build(read_document(text, str(path)), overrides or {}, source=str(path))
+    loaded = _build(read_document(text, str(path)), overrides, source=str(path))
+    return _with_fetched_data(loaded, overrides)
 
 
 def from_yaml(text: str, *, source: str = "recipe") -> Recipe:
@@ -72,11 +74,8 @@ def from_yaml(text: str, *, source: str = "recipe") -> Recipe:
 def _build(document: Document, overrides: Mapping[str, Any], source: str) -> LoadedRecipe:
     place = _Place(source, document.lines, overrides)
     values, notices = _translate(document.values, place)
-    values = _overlaid(values, overrides)
-    if values.get("hf_dataset") is not None:
-        values["data"] = _fetched_data(values, notices)
     try:
-        recipe = Recipe.model_validate(values)
+        recipe = Recipe.model_validate(_overlaid(values, overrides))
     except ValidationError as error:
         problems = [place.sentence(problem) for problem in error.errors()]
         raise RecipeError("\n".join(dict.fromkeys(problems))) from error
@@ -132,15 +131,16 @@ def _overlaid(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def _fetched_data(values: Mapping[str, Any], notices: list[str]) -> str:
-    """The folder that data sets of the hub are fetched into; `data` is not used beside them, as in mlx_lm."""
-    datasets = values["hf_dataset"]
-    first = datasets[0] if isinstance(datasets, list | tuple) and datasets else datasets
-    name = str(first.get("path", "")) if isinstance(first, Mapping) else ""
-    folder = "data/" + (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "hub")
-    if values.get("data") not in (None, folder):
-        notices.append(f"data: {values['data']} is not used: hf_dataset names the data, kept in {folder}")
-    return folder
+def _with_fetched_data(loaded: LoadedRecipe, overrides: Mapping[str, Any]) -> LoadedRecipe:
+    """Let data sets of the hub win over a folder that the same file names, as in mlx_lm."""
+    recipe = loaded.recipe
+    if recipe.hf_dataset is None or "data" in overrides:
+        return loaded
+    folder = fetched_folder(recipe.hf_dataset)
+    if recipe.data == folder:
+        return loaded
+    notice = f"data: {recipe.data} is not used: hf_dataset names the data, which is kept in {folder}"
+    return LoadedRecipe(recipe.model_copy(update={"data": folder}), (*loaded.notices, notice))
 
 
 @dataclass(frozen=True, slots=True)

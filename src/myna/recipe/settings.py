@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -65,7 +66,7 @@ _FIXED_OPTIONS: Mapping[str, Mapping[str, object]] = {
 
 
 def _home(path: str) -> str:
-    return str(Path(path).expanduser()) if path.startswith("~") else path
+    return os.path.expanduser(path) if path == "~" or path.startswith("~/") else path
 
 
 def _option(value: object) -> object:
@@ -79,7 +80,15 @@ def _option(value: object) -> object:
 
 
 def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, Mapping) else value
+    return (value,) if isinstance(value, Mapping) else value or None
+
+
+def fetched_folder(hf_dataset: object) -> str:
+    """Return the folder that data sets of the hub, in mlx_lm's form, are kept in."""
+    datasets = _one_or_more(hf_dataset)
+    first = datasets[0] if isinstance(datasets, list | tuple) else None
+    name = str(first.get("path", "")) if isinstance(first, Mapping) else ""
+    return "data/" + (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "hub")
 
 
 def _words(value: object) -> object:
@@ -198,7 +207,7 @@ class Recipe(BaseModel):
     hf_dataset: Annotated[
         tuple[Annotated[dict[str, Any], AfterValidator(_plain)], ...] | None, BeforeValidator(_one_or_more)
     ] = None
-    """Data sets on the hub that are fetched into the data folder first, in mlx_lm's form."""
+    """Data sets of the hub that are fetched into the data folder first, in mlx_lm's form."""
     fine_tune_type: Literal["lora", "dora", "full"] = "lora"
     """A low-rank adapter (lora, dora) or the weights themselves (full)."""
     lora_parameters: LoraParameters = LoraParameters()
@@ -273,6 +282,13 @@ class Recipe(BaseModel):
     """auto, cpu, cuda, cuda:1 …"""
     engine: Literal["auto", "torch", "mlx"] = "auto"
     """The tensor library."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fetched_data(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("hf_dataset") and values.get("data") is None:
+            return {**values, "data": fetched_folder(values["hf_dataset"])}
+        return values
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Recipe:

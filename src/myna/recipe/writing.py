@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
 import yaml
 
+from myna.recipe.document import know_numbers
 from myna.recipe.settings import SECTIONS, Recipe
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text with characters that a reader would take for line ends or leave out."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = None if text.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+know_numbers(_Dumper)
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def to_yaml(recipe: Recipe) -> str:
@@ -25,5 +39,7 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def _entry(name: str, value: Any) -> str:
-    written: str = yaml.safe_dump({name: value}, allow_unicode=True, sort_keys=False, width=10_000)
+    written: str = yaml.dump(
+        {name: value}, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=math.inf
+    )
     return written.rstrip("\n")
