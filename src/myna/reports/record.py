@@ -1,0 +1,105 @@
+"""What a run left behind, read back into the types it was written from.
+
+In: a run folder. Out: its recipe, environment and events, sorted by kind. An unfinished run has fewer of
+them. Knows nothing of pages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from myna.errors import RunError
+from myna.recipe import Recipe, from_yaml
+from myna.runs import RunFolder, read_events
+from myna.training.events import (
+    DataRead,
+    Evaluation,
+    Event,
+    Finished,
+    Generated,
+    Notice,
+    Report,
+    Saved,
+    Started,
+    Tested,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run: its recipe (`recipe_text` as it lies in the folder), environment, and events by kind."""
+
+    path: Path
+    recipe: Recipe
+    recipe_text: str
+    environment: Mapping[str, Any]
+    data: tuple[DataRead, ...]
+    started: tuple[Started, ...]
+    notices: tuple[Notice, ...]
+    reports: tuple[Report, ...]
+    evaluations: tuple[Evaluation, ...]
+    saved: tuple[Saved, ...]
+    generated: tuple[Generated, ...]
+    tested: tuple[Tested, ...]
+    finished: Finished | None
+
+    @property
+    def iteration(self) -> int:
+        """The last iteration that left a trace."""
+        traces: tuple[Report | Evaluation | Saved, ...] = (*self.reports, *self.evaluations, *self.saved)
+        return max((trace.iteration for trace in traces), default=0)
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The evaluation whose adapter is kept."""
+        return next((one for one in reversed(self.evaluations) if one.best), None)
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read the run folder at `path`.
+
+    Raises `RunError` when it is none or its files were damaged, `RecipeError` for its recipe. A log whose
+    last line is torn is read up to there; a missing log or environment is an empty one.
+    """
+    folder = RunFolder.open(path)
+    text = folder.recipe_path.read_text(encoding="utf-8")
+    events = list(_typed(read_events(folder.log_path))) if folder.log_path.exists() else []
+
+    return RunRecord(
+        path=path,
+        recipe=from_yaml(text, source=str(folder.recipe_path)),
+        recipe_text=text,
+        environment=_environment(folder.environment_path),
+        data=tuple(event for event in events if isinstance(event, DataRead)),
+        started=tuple(event for event in events if isinstance(event, Started)),
+        notices=tuple(event for event in events if isinstance(event, Notice)),
+        reports=tuple(event for event in events if isinstance(event, Report)),
+        evaluations=tuple(event for event in events if isinstance(event, Evaluation)),
+        saved=tuple(event for event in events if isinstance(event, Saved)),
+        generated=tuple(event for event in events if isinstance(event, Generated)),
+        tested=tuple(event for event in events if isinstance(event, Tested)),
+        finished=next((event for event in reversed(events) if isinstance(event, Finished)), None),
+    )
+
+
+def _typed(events: list[dict[str, Any]]) -> Iterator[Event]:
+    """Yield the events this version knows; what a later one added is passed over."""
+    kinds = {kind.name: kind for kind in get_args(Event)}
+    for event in events:
+        kind = kinds.get(event.get("event"))
+        if kind is not None and all(field.name in event for field in fields(kind)):
+            yield kind(**{field.name: event[field.name] for field in fields(kind)})
+
+
+def _environment(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        environment = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: not JSON ({error}); remove the file to make the report without it") from error
+    return environment if isinstance(environment, dict) else {}
