@@ -138,9 +138,7 @@ def test_filters_leave_exactly_the_tokens_they_promise(sampling, possible):
 def test_sampling_follows_the_probabilities():
     scores = np.log(np.array([0.1, 0.2, 0.7]))
     random = np.random.default_rng(0)
-    counts = np.bincount(
-        [sample(scores, Sampling(temperature=1.0), random) for _ in range(4000)], minlength=3
-    )
+    counts = np.bincount([sample(scores, Sampling(temperature=1.0), random) for _ in range(4000)], minlength=3)
     # Four standard deviations of a binomial count of 4,000 draws are below 0.03 of them.
     assert np.abs(counts / 4000 - [0.1, 0.2, 0.7]).max() < 0.03
 

@@ -10,7 +10,7 @@ from myna.batching.batch import Batch, Segment
 from myna.engines import choose
 from myna.engines.torch.load import named_trainable
 from myna.errors import ModelError
-from myna.models.adapters import AdapterSpec
+from myna.models.adapters import AdapterSpec, initial_tensors, resolve
 from myna.models.files import find
 from tiny_models import random_tokens, save_tiny
 
@@ -200,9 +200,7 @@ def test_an_attention_argument_that_would_be_ignored_is_refused(tiny_llama):
     row = packed([np.arange(4, dtype=np.int32)], [None])
     q = torch.zeros(1, 2, 4, 8)
     with pytest.raises(ModelError, match="s_aux"):
-        segment_attention(
-            torch.nn.Linear(1, 1), q, q, q, None, layout=Layout(row, q.device), scaling=1.0, s_aux=q
-        )
+        segment_attention(torch.nn.Linear(1, 1), q, q, q, None, layout=Layout(row, q.device), scaling=1.0, s_aux=q)
 
 
 def test_trainable_names_are_those_of_the_files(tiny):

@@ -18,7 +18,9 @@ def choose(name: Literal["auto", "torch", "mlx"] = "auto") -> Engine:
     Raises `MissingDependency` with the command that installs what is missing.
     """
     if name == "mlx":
-        raise MissingDependency("the MLX engine is not part of this version yet; leave out --engine mlx to train with torch")
+        raise MissingDependency(
+            "the MLX engine is not part of this version yet; leave out --engine mlx to train with torch"
+        )
     if importlib.util.find_spec("torch") is None:
         where = "Apple silicon" if platform.machine() == "arm64" and platform.system() == "Darwin" else "this machine"
         raise MissingDependency(f"no engine is installed for {where}: pip install 'myna[torch]'")

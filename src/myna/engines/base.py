@@ -79,7 +79,12 @@ class Constraint(Protocol):
 
 
 class Model(Protocol):
-    """A loaded base model with its trainable tensors."""
+    """A loaded base model with its trainable tensors.
+
+    row_tokens: how many tokens a row should have here. Longer rows take more memory and bring no more speed.
+    """
+
+    row_tokens: int
 
     def prepare_training(self, optimizer: OptimizerSpec, *, gradient_checkpointing: bool, seed: int) -> None:
         """Create the optimizer. `seed` determines dropout: step k draws the same masks in every run."""
@@ -160,7 +165,8 @@ class Engine(Protocol):
         """Load base weights once and attach what is trained.
 
         A fresh adapter changes nothing (A and B are zero, DoRA's magnitudes are the base weights' row norms) until
-        `load_trainable` gives it `models.adapters.initial_tensors` or a trained one. `dtype` is `auto`, `float32`, `bfloat16` or `float16`; `device` is `auto`, `cpu`, `cuda`, `cuda:1` …
+        `load_trainable` gives it `models.adapters.initial_tensors` or a trained one.
+        `dtype` is `auto`, `float32`, `bfloat16` or `float16`; `device` is `auto`, `cpu`, `cuda`, `cuda:1` …
         Raises `ModelError` for an unsupported architecture, a missing tensor or a wrong shape.
         """
 

@@ -53,13 +53,17 @@ class TorchEngine:
             name = torch.cuda.get_device_name(place)
             return Device(name, "cuda", _memory_bytes(place), dtype, (f"torch {torch.__version__}",))
         capability = torch.backends.cpu.get_cpu_capability()
-        notes = (f"torch {torch.__version__}", f"{torch.get_num_threads()} threads", f"vector instructions {capability}")
+        notes = (
+            f"torch {torch.__version__}",
+            f"{torch.get_num_threads()} threads",
+            f"vector instructions {capability}",
+        )
         kind = "mps" if place.type == "mps" else "cpu"
         return Device(platform.processor() or platform.machine(), kind, _memory_bytes(place), dtype, notes)  # type: ignore[arg-type]
 
     def peak_memory_bytes(self) -> int:
         """See `engines.base.Engine`."""
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_available() and torch.cuda.memory_allocated():
             return torch.cuda.max_memory_allocated()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -30,6 +30,12 @@ class _CompactProduct(torch.autograd.Function):
         return grad_output @ ctx.weight.to(grad_output.dtype), None
 
 
+def compact_product(x: Tensor, weight: Tensor) -> Tensor:
+    """`x Wᵀ`: `[…, in]` and `[out, in]` → `[…, out]`, in x's dtype whatever W's is."""
+    result: Tensor = _CompactProduct.apply(x, weight)  # type: ignore[no-untyped-call]
+    return result
+
+
 class FrozenLinear(nn.Module):
     """A frozen `y = W x + b`. W `[out, in]` keeps its stored dtype; the product is computed in x's."""
 
@@ -47,9 +53,7 @@ class FrozenLinear(nn.Module):
         """`W x` without the bias."""
         if self.weight.dtype == x.dtype:
             return F.linear(x, self.weight)
-        result = _CompactProduct.apply(x, self.weight)
-        assert isinstance(result, Tensor)
-        return result
+        return compact_product(x, self.weight)
 
 
 class LoraLinear(nn.Module):
@@ -97,11 +101,12 @@ class LoraLinear(nn.Module):
     def _norms(self) -> Tensor:
         """‖W + scale · B A‖ by rows `[out]`, without forming the sum: ‖W‖² + 2 s ⟨W Aᵀ, B⟩ + s² ⟨B (A Aᵀ), B⟩."""
         weight = self.base.weight
-        cross = (_CompactProduct.apply(self.lora_A, weight).T * self.lora_B).sum(dim=1)  # type: ignore[no-untyped-call]
+        cross = (compact_product(self.lora_A, weight).T * self.lora_B).sum(dim=1)
         gram = self.lora_A @ self.lora_A.T
         own = ((self.lora_B @ gram) * self.lora_B).sum(dim=1)
         squared = self._weight_norms.square() + 2 * self.scale * cross + self.scale**2 * own
-        return squared.clamp_min(0).sqrt()
+        norms: Tensor = squared.clamp_min(0).sqrt()
+        return norms
 
     @property
     def _weight_norms(self) -> Tensor:
@@ -116,4 +121,4 @@ class LoraLinear(nn.Module):
 def _row_norms(weight: Tensor) -> Tensor:
     """L2 norm of each row `[out]`, in float32, a block of rows at a time."""
     size = max(1, 2**24 // weight.shape[1])
-    return torch.cat([torch.linalg.vector_norm(block.float(), dim=1) for block in weight.split(size)])
+    return torch.cat([torch.linalg.vector_norm(block.float(), dim=1) for block in torch.split(weight, size)])

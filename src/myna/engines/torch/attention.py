@@ -23,7 +23,15 @@ IMPLEMENTATION = "myna_segments"
 """The name under which transformers finds `segment_attention`."""
 
 _IGNORED_ARGUMENTS = frozenset(
-    {"position_ids", "use_cache", "is_causal", "output_attentions", "cache_position", "output_hidden_states", "return_dict"}
+    {
+        "position_ids",
+        "use_cache",
+        "is_causal",
+        "output_attentions",
+        "cache_position",
+        "output_hidden_states",
+        "return_dict",
+    }
 )
 
 
@@ -71,7 +79,13 @@ class Layout:
             index = None
             if keys != queries:
                 index = torch.cat([torch.arange(s.start, s.stop) for chain in chains for s in chain]).to(self.device)
-            self._lengths = (_cumulative(queries, self.device), _cumulative(keys, self.device), max(queries), max(keys), index)
+            self._lengths = (
+                _cumulative(queries, self.device),
+                _cumulative(keys, self.device),
+                max(queries),
+                max(keys),
+                index,
+            )
         return self._lengths
 
 
@@ -117,7 +131,7 @@ def segment_attention(
     softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attend within segments (and to their parents). Query `[1, heads, tokens, head_dim]` → `[1, tokens, heads, head_dim]`.
+    """Attend within segments and to their parents: `[1, heads, tokens, head_dim]` → `[1, tokens, heads, head_dim]`.
 
     When decoding, key and value are the cache's `[sequences, heads, cached tokens, head_dim]` and the row holds
     one token of each sequence.
@@ -142,13 +156,26 @@ def segment_attention(
 
 
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, dropout: float, softcap: float | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+    dropout: float,
+    softcap: float | None,
 ) -> Tensor:
     """Plain attention of one segment; a missing mask means causal."""
     if softcap is None:
         grouped = query.shape[1] != key.shape[1]
         return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=mask is None,
+            scale=scaling,
+            enable_gqa=grouped,
         )
     repeats = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
@@ -162,18 +189,28 @@ def _attend(
 
 def _variable_length_fits(query: Tensor) -> bool:
     return (
-        query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] <= 256 and _variable_length_works(query.device)
+        query.dtype in (torch.float16, torch.bfloat16)
+        and query.shape[-1] <= 256
+        and _variable_length_works(query.device)
     )
 
 
 def _variable_length(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float, window: int | None, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    scaling: float,
+    window: int | None,
+    dropout: float,
 ) -> Tensor:
     """All segments in one call of torch's variable-length flash attention (CUDA)."""
     from torch.nn.attention.varlen import varlen_attn
 
     if dropout:
-        raise ModelError("attention dropout is not available with variable-length attention; set attention_dropout to 0")
+        raise ModelError(
+            "attention dropout is not available with variable-length attention; set attention_dropout to 0"
+        )
     queries, keys, longest_query, longest_key, index = layout.variable_lengths()
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if index is not None:
@@ -204,7 +241,15 @@ def _variable_length_works(device: torch.device) -> bool:
             q, k, v = (t.clone().requires_grad_() for t in row)
             if plain:
                 parts = [
-                    _attend(q[:, :, s.start : s.stop], layout.keys(i, k), layout.keys(i, v), layout.mask(i, 5), 0.2, 0.0, None)
+                    _attend(
+                        q[:, :, s.start : s.stop],
+                        layout.keys(i, k),
+                        layout.keys(i, v),
+                        layout.mask(i, 5),
+                        0.2,
+                        0.0,
+                        None,
+                    )
                     for i, s in enumerate(pieces)
                 ]
                 out = torch.cat(parts, dim=2).transpose(1, 2)

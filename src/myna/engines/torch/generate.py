@@ -204,7 +204,11 @@ def _decode(model: TorchModel, tokens: list[int], cache: _Cache) -> Tensor:
 
 
 def _run(
-    model: TorchModel, tokens: NDArray[np.int32], positions: NDArray[np.int32], layout: Layout | DecodeLayout, cache: _Cache
+    model: TorchModel,
+    tokens: NDArray[np.int32],
+    positions: NDArray[np.int32],
+    layout: Layout | DecodeLayout,
+    cache: _Cache,
 ) -> Tensor:
     output = model.decoder(
         input_ids=torch.from_numpy(tokens).long().to(model.device)[None],

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from myna.engines.torch import attention
 from myna.engines.torch.adapters import FrozenLinear, LoraLinear
+from myna.engines.torch.fused import fuse
 from myna.errors import AdapterError, ModelError
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
@@ -32,7 +33,12 @@ _DERIVED = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 
 
 def load_library_model(
-    files: ModelFiles, spec: AdapterSpec | None, *, compute: torch.dtype, device: torch.device, keep_stored: bool
+    files: ModelFiles,
+    spec: AdapterSpec | None,
+    *,
+    compute: torch.dtype,
+    device: torch.device,
+    keep_stored: bool,
 ) -> nn.Module:
     """Return the transformers model with base weights and untrained adapters.
 
@@ -47,7 +53,9 @@ def load_library_model(
             continue  # tied to one that is there, as checked
         info = files.tensors[name]
         if tuple(parameter.shape) != info.shape:
-            raise ModelError(f"{info.file}: {name} has shape {list(info.shape)}, config.json asks for {list(parameter.shape)}")
+            raise ModelError(
+                f"{info.file}: {name} has shape {list(info.shape)}, config.json asks for {list(parameter.shape)}"
+            )
         if name in trained:
             dtype = torch.float32
         elif keep_stored and parameter.ndim == 2:
@@ -59,6 +67,8 @@ def load_library_model(
     model.to(device)
     _freeze_linears(model, trained)
     _expand_embedding(model, compute)
+    if compute == torch.float32 and device.type == "cpu":
+        fuse(model)
     if spec is not None and spec.kind != "full":
         attach(model, spec)
     return model.eval()
@@ -88,7 +98,11 @@ def attach(model: nn.Module, spec: AdapterSpec) -> None:
             raise AdapterError(f"the base model has no layer {path}; was the adapter made for another model?") from None
         if not isinstance(base, FrozenLinear):
             raise AdapterError(f"{path} is a {type(base).__name__}; only linear layers can be adapted")
-        setattr(model.get_submodule(parent), child, LoraLinear(base, target, spec.dropout, dora=spec.kind == "dora"))
+        setattr(
+            model.get_submodule(parent),
+            child,
+            LoraLinear(base, target, spec.dropout, dora=spec.kind == "dora"),
+        )
 
 
 def _skeleton(files: ModelFiles) -> nn.Module:
@@ -102,7 +116,10 @@ def _skeleton(files: ModelFiles) -> nn.Module:
     try:
         config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
         with _parameters_on_meta(), no_init_weights():
-            model = AutoModelForCausalLM.from_config(config, attn_implementation=attention.IMPLEMENTATION)
+            # Buffers (rotary frequencies, embedding scales) stay float32 whatever the files' dtype.
+            model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                config, attn_implementation=attention.IMPLEMENTATION, dtype=torch.float32
+            )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{files.folder / 'config.json'} does not describe a usable model: {error}") from error
     assert isinstance(model, nn.Module)
@@ -119,7 +136,7 @@ def _parameters_on_meta() -> Iterator[None]:
             parameter = nn.Parameter(parameter.to("meta"), requires_grad=False)
         original(module, name, parameter)
 
-    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -135,7 +152,8 @@ def _check_names(files: ModelFiles, model: nn.Module, trained: frozenset[str]) -
     foreign = sorted(name for name in set(files.tensors) - wanted - set(tied) if not _DERIVED.search(name))
     if foreign:
         raise ModelError(
-            f"{files.folder}: the weights hold {len(foreign)} tensors that a {files.architecture} model does not have, first {foreign[0]}"
+            f"{files.folder}: the weights hold {len(foreign)} tensors that a {files.architecture} model does not have, "
+            f"first {foreign[0]}"
         )
     unknown = sorted(trained - wanted)
     if unknown:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_LOGITS_BYTES = 128 * 2**20
+_LOGITS_BYTES = 64 * 2**20
 """How large one chunk of float32 logits may be."""
 _WEIGHT_BYTES = 64 * 2**20
 """How large the expanded part of a compactly stored head may be."""
@@ -26,7 +26,9 @@ class _HeadLoss(torch.autograd.Function):
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         vocabulary = weight.shape[0]
         rows = max(1, _LOGITS_BYTES // (4 * vocabulary))
-        total = torch.zeros((), dtype=torch.float64 if hidden.device.type == "cpu" else torch.float32, device=hidden.device)
+        total = torch.zeros(
+            (), dtype=torch.float64 if hidden.device.type == "cpu" else torch.float32, device=hidden.device
+        )
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         for start in range(0, hidden.shape[0], rows):
@@ -34,14 +36,17 @@ class _HeadLoss(torch.autograd.Function):
             logits = project(h, weight)
             slope = None
             if softcap is not None:
-                logits = torch.tanh(logits / softcap)
+                logits = logits.div_(softcap).tanh_()
                 slope = 1 - logits.square() if wants_hidden or wants_weight else None
-                logits = logits * softcap
-            log_normaliser = logits.logsumexp(dim=1, keepdim=True)
-            total += (log_normaliser - logits.gather(1, t[:, None])).sum()
+                logits *= softcap
+            wanted = logits.gather(1, t[:, None])
+            largest = logits.amax(dim=1, keepdim=True)
+            exponentials = logits.sub_(largest).exp_()  # in the logits' own memory
+            normaliser = exponentials.sum(dim=1, keepdim=True)
+            total += (largest + normaliser.log() - wanted).sum()
             if not (wants_hidden or wants_weight):
                 continue
-            gradient = logits.sub_(log_normaliser).exp_()  # softmax, in the logits' own memory
+            gradient = exponentials.div_(normaliser)  # softmax
             gradient[torch.arange(len(t), device=t.device), t] -= 1
             if slope is not None:
                 gradient *= slope
@@ -71,8 +76,7 @@ def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float | 
     hidden: `[positions, width]`; weight: `[vocabulary, width]`, in any float dtype; targets: int64 `[positions]`.
     softcap: Gemma 2's cap on the final logits, or None.
     """
-    result = _HeadLoss.apply(hidden, weight, targets, softcap)
-    assert isinstance(result, Tensor)
+    result: Tensor = _HeadLoss.apply(hidden, weight, targets, softcap)  # type: ignore[no-untyped-call]
     return result
 
 

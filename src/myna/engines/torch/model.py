@@ -6,6 +6,7 @@ schedules or checkpoints.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from myna.batching.batch import Batch, Segment
 from myna.engines.base import Constraint, OptimizerSpec, Sampling, StepResult, Tensors, TokenEvent
@@ -26,6 +28,9 @@ from myna.engines.torch.loss import head_loss, project
 from myna.engines.torch.optimizer import TrainingOptimizer
 from myna.errors import ModelError, ResourceError
 
+_ROW_TOKENS = {"cpu": 256}
+"""Where a core's matrix products are at full speed already (`benchmarks/training.py --row-tokens`)."""
+
 
 class TorchModel:
     """The torch side of `engines.base.Model`."""
@@ -34,13 +39,14 @@ class TorchModel:
         self.model = model
         self.device = device
         self.compute = compute
+        self.row_tokens = _ROW_TOKENS.get(device.type, 4096)
         self.named = named_trainable(model)
         self._optimizer: TrainingOptimizer | None = None
         self._dropout_seed = 0
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self._longest_mixed = _longest_mixed(model)
 
-    # --- computing -----------------------------------------------------------------------------------------------
+    # Computing
 
     @property
     def decoder(self) -> nn.Module:
@@ -93,7 +99,7 @@ class TorchModel:
                 f"a row with others; set --max-seq-length {self._longest_mixed}"
             )
 
-    # --- training ------------------------------------------------------------------------------------------------
+    # Training
 
     def prepare_training(self, optimizer: OptimizerSpec, *, gradient_checkpointing: bool, seed: int) -> None:
         """See `engines.base.Model`."""
@@ -102,7 +108,18 @@ class TorchModel:
         self._optimizer = TrainingOptimizer(self.named, optimizer)
         self._dropout_seed = seed
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            self._recompute_layers()
+
+    def _recompute_layers(self) -> None:
+        """Keep only each trained layer's input; compute its activations again in the backward pass.
+
+        transformers' layers carry the switch themselves; which of its model methods sets it has changed its name.
+        """
+        layers = list(self.decoder.layers)  # type: ignore[arg-type]
+        trained = [i for i, layer in enumerate(layers) if any(p.requires_grad for p in layer.parameters())]
+        for layer in layers[min(trained, default=len(layers)) :]:
+            layer.gradient_checkpointing = True
+            layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)
 
     def step(
         self, batches: Sequence[Batch], learning_rate: float, *, step: int, max_gradient_norm: float | None
@@ -152,7 +169,7 @@ class TorchModel:
         with _memory_errors(self.device):
             return self.loss(batch).item(), len(batch.targets)
 
-    # --- using ---------------------------------------------------------------------------------------------------
+    # Using
 
     @torch.no_grad()
     def logits(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -171,10 +188,15 @@ class TorchModel:
         """See `engines.base.Model`."""
         with _memory_errors(self.device):
             yield from generate(
-                self, prompts, max_tokens=max_tokens, end_tokens=end_tokens, sampling=sampling, constraint=constraint
+                self,
+                prompts,
+                max_tokens=max_tokens,
+                end_tokens=end_tokens,
+                sampling=sampling,
+                constraint=constraint,
             )
 
-    # --- state ---------------------------------------------------------------------------------------------------
+    # State
 
     def trainable(self) -> Tensors:
         """See `engines.base.Model`."""
@@ -239,9 +261,9 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
-                raise
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
         raise ResourceError(
             f"out of memory on {device}: lower --max-seq-length or --num-layers, or add --grad-checkpoint"
         ) from error

@@ -16,7 +16,13 @@ from torch.optim import SGD, Adafactor, Adam, AdamW, Muon, Optimizer
 from myna.engines.base import OptimizerSpec
 from myna.errors import RecipeError, RunError
 
-_CLASSES: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD, "adafactor": Adafactor, "muon": Muon}
+_CLASSES: dict[str, type[Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": SGD,
+    "adafactor": Adafactor,
+    "muon": Muon,
+}
 
 
 class TrainingOptimizer:
@@ -65,16 +71,12 @@ class TrainingOptimizer:
         for optimizer in self._parts:
             packed = optimizer.state_dict()
             order = [p for group in optimizer.param_groups for p in group["params"]]
-            packed["state"] = {
-                i: found[self._names[id(p)]] for i, p in enumerate(order) if self._names[id(p)] in found
-            }
+            packed["state"] = {i: found[self._names[id(p)]] for i, p in enumerate(order) if self._names[id(p)] in found}
             optimizer.load_state_dict(packed)
 
 
 def _make(name: str, named: Mapping[str, nn.Parameter], options: Mapping[str, object]) -> Optimizer:
     try:
-        return _CLASSES[name](list(named.values()), lr=0.0, **options)  # type: ignore[call-arg]
-    except TypeError as error:
-        raise RecipeError(f"optimizer_config.{name}: {error}") from error
-    except ValueError as error:
+        return _CLASSES[name](list(named.values()), lr=0.0, **dict(options))  # type: ignore[call-arg, arg-type]
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"optimizer_config.{name}: {error}") from error
