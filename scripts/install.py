@@ -72,17 +72,13 @@ def installed_build() -> str | None:
 
 
 def quietly(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
 
 
 def pip(*arguments: str) -> None:
     done = subprocess.run([*PIP, *arguments], check=False)
     if done.returncode != 0:
-        sys.exit(
-            f"pip could not do its part ({' '.join(arguments)}); its message stands above. Then: make setup"
-        )
+        sys.exit(f"pip could not do its part ({' '.join(arguments)}); its message stands above. Then: make setup")
 
 
 def say(line: str) -> None:
