@@ -1,0 +1,233 @@
+"""Everything between a recipe and the first step: read the data, build the samples, load the model, note the
+machine.
+
+In: a recipe and a folder for what can be made again. Out: `Prepared`. Fails early: settings and data are
+checked before the weights are loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from myna.batching.order import Order
+from myna.data.folder import DataFolder, Examples, Keys, open_folder
+from myna.engines import choose
+from myna.engines.base import Engine, Model, OptimizerSpec
+from myna.errors import AdapterError, DataError
+from myna.models.adapters import AdapterSpec, initial_tensors, read_adapter, resolve, tensor_shapes
+from myna.models.files import ModelFiles, find
+from myna.prompts.builder import PromptBuilder
+from myna.prompts.store import SampleStore, build_samples
+from myna.recipe import Recipe
+from myna.training.environment import describe
+from myna.training.events import DataRead, Listener, Notice
+from myna.training.schedules import Schedule, build_schedule
+
+DEFAULT_ITERATIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready for its first step.
+
+    iterations: optimizer steps of the whole run. tokens_per_row: budget of a row. environment: what
+    `environment.json` holds.
+    """
+
+    recipe: Recipe
+    folder: DataFolder
+    builder: PromptBuilder
+    train: SampleStore
+    valid: SampleStore | None
+    files: ModelFiles
+    spec: AdapterSpec
+    engine: Engine
+    model: Model
+    iterations: int
+    order: Order
+    schedule: Schedule
+    tokens_per_row: int
+    environment: Mapping[str, Any]
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers training changes."""
+        return sum(math.prod(shape) for shape in tensor_shapes(self.spec, self.files).values())
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What stands beside the adapter, so that it is tested and asked as it was trained."""
+        return {
+            "mask_prompt": self.recipe.mask_prompt,
+            "max_seq_length": self.recipe.max_seq_length,
+            "keys": asdict(keys_of(self.recipe)),
+            "prompt_hash": self.builder.content_hash,
+        }
+
+
+def keys_of(recipe: Recipe) -> Keys:
+    """Return which keys of the data's lines hold what."""
+    return Keys(recipe.text_key, recipe.prompt_key, recipe.completion_key, recipe.messages_key)
+
+
+def examples_per_iteration(recipe: Recipe) -> int:
+    """Return how many examples an optimizer step takes."""
+    return recipe.batch_size * recipe.grad_accumulation_steps
+
+
+def count_iterations(recipe: Recipe, samples: int) -> int:
+    """Return the optimizer steps of a run over `samples` samples.
+
+    An iteration is one optimizer step. (mlx_lm counts micro-batches: with `grad_accumulation_steps` 4 its
+    1000 iterations are 250 optimizer steps, ours are 1000.)
+    """
+    if recipe.epochs is None:
+        return recipe.iters or DEFAULT_ITERATIONS
+    return max(1, math.ceil(recipe.epochs * samples / examples_per_iteration(recipe)))
+
+
+def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
+    """Read, build and load all that the recipe names; `tell` is given what was read and what is worth
+    knowing.
+
+    Raises `DataError`, `PromptError`, `ModelError`, `AdapterError`, `RecipeError`, `MissingDependency`.
+    """
+    files = find(recipe.model)
+    spec = _adapter_spec(recipe, files)
+    engine = choose(recipe.engine)
+    builder = PromptBuilder.load(files.folder)
+    folder = open_folder(
+        Path(recipe.data), keys=keys_of(recipe), on_bad_example=recipe.on_bad_example, seed=recipe.seed
+    )
+    if recipe.test and folder.test is None:
+        raise DataError(
+            f"{folder.path}: test is true in the recipe, but there is no test.jsonl; add one or leave it out."
+        )
+    for note in folder.notes:
+        tell(Notice(0, note))
+    train = _samples("train", folder.train, builder, recipe, cache=cache, tell=tell)
+    if not len(train):
+        raise DataError(_nothing_left(recipe, folder.train, train))
+    valid = None
+    if folder.valid is not None and recipe.val_batches != 0:
+        valid = _samples("valid", folder.valid, builder, recipe, cache=cache, tell=tell)
+    if valid is None or not len(valid):
+        valid = None
+        tell(Notice(0, "There is no validation data, so the last adapter is kept, not the best one."))
+    model = _load(recipe, files, spec, engine)
+    iterations = count_iterations(recipe, len(train))
+    return Prepared(
+        recipe=recipe,
+        folder=folder,
+        builder=builder,
+        train=train,
+        valid=valid,
+        files=files,
+        spec=spec,
+        engine=engine,
+        model=model,
+        iterations=iterations,
+        order=Order(len(train), examples_per_iteration(recipe), recipe.seed),
+        schedule=build_schedule(recipe.learning_rate, recipe.lr_schedule, iterations),
+        tokens_per_row=max(recipe.max_seq_length, int(train.lengths.max())),
+        environment=describe(engine, files, builder, folder),
+    )
+
+
+def _adapter_spec(recipe: Recipe, files: ModelFiles) -> AdapterSpec:
+    lora = recipe.lora_parameters
+    return resolve(
+        files,
+        kind=recipe.fine_tune_type,
+        keys=lora.keys,
+        num_layers=recipe.num_layers,
+        rank=lora.rank,
+        scale=lora.effective_scale,
+        dropout=lora.dropout,
+    )
+
+
+def _samples(
+    split: Literal["train", "valid"],
+    examples: Examples,
+    builder: PromptBuilder,
+    recipe: Recipe,
+    *,
+    cache: Path,
+    tell: Listener,
+) -> SampleStore:
+    store = build_samples(
+        examples,
+        builder,
+        max_tokens=recipe.max_seq_length,
+        mask_prompt=recipe.mask_prompt,
+        long_examples=recipe.long_examples,
+        directory=cache / split,
+    )
+    summary = store.summary
+    tell(
+        DataRead(
+            split=split,
+            examples=summary.examples,
+            samples=summary.samples,
+            skipped_lines=len(examples.skipped),
+            skipped_long=summary.skipped_long,
+            truncated=summary.truncated,
+            longest=summary.longest,
+            tokens=summary.tokens,
+            trained_tokens=summary.trained_tokens,
+        )
+    )
+    if summary.skipped_long:
+        tell(Notice(0, _too_long(split, recipe, store)))
+    for text, count in summary.notices.items():
+        tell(Notice(0, f"{split}: {text} ({count} examples)"))
+    return store
+
+
+def _too_long(split: str, recipe: Recipe, store: SampleStore) -> str:
+    summary = store.summary
+    return (
+        f"{summary.skipped_long} of {summary.examples} {split} examples are longer than max_seq_length "
+        f"{recipe.max_seq_length} and were left out; the longest has {summary.longest} tokens: "
+        f"set --max-seq-length {summary.longest} to take them all."
+    )
+
+
+def _nothing_left(recipe: Recipe, examples: Examples, store: SampleStore) -> str:
+    if store.summary.skipped_long:
+        return f"{examples.path}: nothing is left to train on. {_too_long('train', recipe, store)}"
+    return f"{examples.path}: none of the {store.summary.examples} examples gives a sample to train on."
+
+
+def _load(recipe: Recipe, files: ModelFiles, spec: AdapterSpec, engine: Engine) -> Model:
+    """Load the weights, give the adapter its first values and create the optimizer."""
+    start = initial_tensors(spec, files, recipe.seed)
+    if recipe.resume_adapter_file is not None:
+        start |= _given_adapter(Path(recipe.resume_adapter_file), spec, files)
+    model = engine.load(files, adapter=spec, dtype=recipe.dtype, device=recipe.device)
+    model.load_trainable(start)
+    model.prepare_training(
+        OptimizerSpec(recipe.optimizer, recipe.optimizer_options),
+        gradient_checkpointing=recipe.grad_checkpoint,
+        seed=recipe.seed,
+    )
+    return model
+
+
+def _given_adapter(path: Path, spec: AdapterSpec, files: ModelFiles) -> dict[str, Any]:
+    """Read the adapter that training starts from; one of another scale would change what its numbers mean."""
+    given, tensors = read_adapter(path, files)
+    for layer, target in given.targets.items():
+        wanted = spec.targets.get(layer)
+        if wanted is not None and wanted != target:
+            raise AdapterError(
+                f"{path}: was trained with rank {target.rank} and scale {target.scale:g}, the recipe says "
+                f"rank {wanted.rank} and scale {wanted.scale:g}; "
+                f"set --rank {target.rank} --scale {target.scale:g}."
+            )
+    return tensors

@@ -1,0 +1,209 @@
+"""A whole run: `train` starts one in a new folder, `resume` goes on with one that was stopped or killed.
+
+In: a recipe, or a run folder. Out: events to a listener, the run folder's files, a `TrainResult`. Knows
+nothing of how the loop works inside.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from myna.errors import Interrupted, RecipeError, RunError
+from myna.recipe import Recipe, from_yaml, to_yaml
+from myna.runs import EventLog, RunFolder, read_events, write_file
+from myna.training import checkpoints
+from myna.training.environment import changed_inputs, changed_machine
+from myna.training.events import Event, Listener, Notice, Saved, Started
+from myna.training.finishing import TrainResult, finish, sample
+from myna.training.interruption import interruptible
+from myna.training.loop import Loop
+from myna.training.preparation import Prepared, examples_per_iteration, prepare
+from myna.training.progress import Progress
+
+
+def train(recipe: Recipe, *, listener: Listener | None = None) -> TrainResult:
+    """Train as `recipe` says, into a new run folder.
+
+    `listener` is given every event as it happens. Raises every error of `myna.errors`; a run that fails
+    before its first step leaves nothing behind, a later one can be resumed from its last checkpoint.
+    """
+    run = RunFolder.create(_place(recipe))
+    progress = Progress()
+    with run.lock():
+        try:
+            write_file(run.recipe_path, to_yaml(_resolved(recipe)))
+            return _Session(run, listener).start(recipe, progress)
+        except BaseException:
+            if progress.step == 0:
+                run.discard()
+            raise
+
+
+def resume(
+    run: Path | str,
+    *,
+    iters: int | None = None,
+    epochs: float | None = None,
+    listener: Listener | None = None,
+) -> TrainResult:
+    """Go on with the run in folder `run` from its last checkpoint, or from the beginning when it has none.
+
+    The result is that of an undisturbed run, bit for bit, on the same machine with the same number of
+    threads. iters, epochs: train longer than the recipe says. Raises `RunError` when there is no run, it is
+    finished, another process is training it, or data or base model have changed; and whatever `train` raises.
+    """
+    folder = RunFolder.open(Path(run))
+    with folder.lock():
+        recipe = _longer(from_yaml(folder.recipe_path.read_text(encoding="utf-8")), iters, epochs)
+        saved = folder.checkpoints()
+        if not saved:
+            return _Session(folder, listener).start(recipe, Progress())
+        return _Session(folder, listener).go_on(recipe, saved[-1][1])
+
+
+class _Session:
+    """One process's work on a run, whose lock it holds."""
+
+    def __init__(self, run: RunFolder, listener: Listener | None) -> None:
+        self.run = run
+        self.listener: Listener = listener or (lambda event: None)
+
+    def start(self, recipe: Recipe, progress: Progress) -> TrainResult:
+        """Train from the first step."""
+        with self._cleared_cache(), EventLog(self.run.log_path) as log:
+            log.truncate(0)
+
+            def tell(event: Event) -> None:
+                log.append(event.as_dict())
+                self.listener(event)
+
+            try:
+                prepared = prepare(recipe, self.run.cache_path, tell)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    "Interrupted before the first iteration; nothing was trained yet."
+                ) from None
+            write_file(self.run.environment_path, json.dumps(dict(prepared.environment), indent=2))
+            return self._train(prepared, progress, log)
+
+    def go_on(self, recipe: Recipe, checkpoint: Path) -> TrainResult:
+        """Train from a checkpoint. Nothing in the folder is changed before it is certain that this can be
+        done."""
+        progress = checkpoints.read_progress(checkpoint)
+        with self._cleared_cache(), EventLog(self.run.log_path) as log:
+            prepared = prepare(recipe, self.run.cache_path, self.listener)
+            self._check_not_finished(prepared, progress)
+            changes = self._check_unchanged(prepared)
+            checkpoints.restore(checkpoint, prepared.model, files=prepared.files)
+            write_file(self.run.recipe_path, to_yaml(recipe))
+            log.truncate(progress.log_bytes)
+            log.append(Saved(progress.step, checkpoint.relative_to(self.run.path).as_posix()).as_dict())
+            if changes:
+                text = f"The last bits may differ from those of an undisturbed run: {'; '.join(changes)}."
+                notice = Notice(progress.step, text)
+                log.append(notice.as_dict())
+                self.listener(notice)
+            checkpoints.keep(self.run, progress.kept)
+            return self._train(prepared, progress, log)
+
+    def _train(self, prepared: Prepared, progress: Progress, log: EventLog) -> TrainResult:
+        with interruptible() as interruption:
+            loop = Loop(
+                prepared, progress, run=self.run, log=log, listener=self.listener, interruption=interruption
+            )
+            try:
+                loop.tell(_started(self.run, prepared, progress))
+                if progress.step == 0:
+                    sample(loop)
+                loop.train()
+                return finish(loop)
+            except KeyboardInterrupt:
+                again = f"Go on with: myna train --resume {self.run.path}"
+                raise Interrupted(f"Stopped at once. {checkpoints.last_saved(self.run)} {again}") from None
+
+    @contextmanager
+    def _cleared_cache(self) -> Iterator[None]:
+        """Begin without what a killed process left in the cache, and leave nothing there."""
+        shutil.rmtree(self.run.cache_path, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.run.cache_path, ignore_errors=True)
+
+    def _check_not_finished(self, prepared: Prepared, progress: Progress) -> None:
+        recipe, step = prepared.recipe, progress.step
+        early = recipe.early_stopping is not None and progress.worse >= recipe.early_stopping
+        if not early and step < prepared.iterations:
+            return
+        if early or step > prepared.iterations or read_events(self.run.log_path)[-1]["event"] == "finish":
+            why = f"; {recipe.early_stopping} evaluations without a better loss" if early else ""
+            raise RunError(
+                f"{self.run.path}: this run is finished ({step} of {prepared.iterations} iterations{why}); "
+                f"its adapter is in {self.run.adapter_path}. To train it longer: "
+                f"myna train --resume {self.run.path} --iters {2 * max(step, prepared.iterations)}"
+            )
+
+    def _check_unchanged(self, prepared: Prepared) -> list[str]:
+        """Raise for what must not have changed; return what may have, in words."""
+        path = self.run.environment_path
+        try:
+            before = json.loads(path.read_bytes())
+            inputs = changed_inputs(before, prepared.environment)
+            machine = changed_machine(before, prepared.environment)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RunError(
+                f"{path}: can't be read any more ({error}); start a new run with myna train."
+            ) from error
+        if inputs:
+            raise RunError(
+                f"{self.run.path}: can't go on, because {' and '.join(inputs)} changed since it began. "
+                "Put the old back, or start a new run from its adapter: "
+                f"--resume-adapter-file {self.run.adapter_path}"
+            )
+        return machine
+
+
+def _place(recipe: Recipe) -> Path:
+    if recipe.adapter_path is not None:
+        return Path(recipe.adapter_path)
+    model = Path(recipe.model).name or "model"
+    return RunFolder.unused(Path("runs") / f"{model}-{Path(recipe.data).resolve().name}")
+
+
+def _resolved(recipe: Recipe) -> Recipe:
+    """Make paths absolute, so that the run can be resumed from any folder."""
+    changes = {"data": str(Path(recipe.data).resolve())}
+    if Path(recipe.model).is_dir():
+        changes["model"] = str(Path(recipe.model).resolve())
+    if recipe.resume_adapter_file is not None:
+        changes["resume_adapter_file"] = str(Path(recipe.resume_adapter_file).resolve())
+    return recipe.model_copy(update=changes)
+
+
+def _longer(recipe: Recipe, iters: int | None, epochs: float | None) -> Recipe:
+    if iters is not None and epochs is not None:
+        raise RecipeError("iters and epochs say the same thing twice; give one of them.")
+    if iters is not None:
+        return recipe.model_copy(update={"iters": iters, "epochs": None})
+    if epochs is not None:
+        return recipe.model_copy(update={"iters": None, "epochs": epochs})
+    return recipe
+
+
+def _started(run: RunFolder, prepared: Prepared, progress: Progress) -> Started:
+    device = prepared.environment["device"]
+    examples = examples_per_iteration(prepared.recipe)
+    return Started(
+        run=str(run.path),
+        iteration=progress.step,
+        iterations=prepared.iterations,
+        examples_per_iteration=examples,
+        epochs=prepared.iterations * examples / len(prepared.train),
+        trained_parameters=prepared.trained_parameters,
+        device=device["name"],
+        dtype=device["dtype"] if prepared.recipe.dtype == "auto" else prepared.recipe.dtype,
+    )
