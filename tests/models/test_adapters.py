@@ -41,9 +41,7 @@ def test_a_run_and_a_checkpoint_stand_for_their_adapter(
 ) -> None:
     shutil.copytree(adapter, tmp_path / place)
     (tmp_path / "run/recipe.yaml").write_text("model: x\n")
-    given = {"run/adapter": "run", "run/checkpoints/000200/adapter": "run/checkpoints/000200"}.get(
-        place, place
-    )
+    given = {"run/adapter": "run", "run/checkpoints/000200/adapter": "run/checkpoints/000200"}.get(place, place)
     assert read_adapter(tmp_path / given, base)[0] == spec
     assert read_note(tmp_path / given)["kind"] == "lora"
 
@@ -85,9 +83,7 @@ def test_an_adapter_for_a_wider_model_names_layer_and_both_shapes(
         read_adapter(adapter, wider)
 
 
-def test_an_adapter_for_a_deeper_model_names_the_first_layer_that_is_missing(
-    adapter: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_for_a_deeper_model_names_the_first_layer_that_is_missing(adapter: Path, tmp_path: Path) -> None:
     shallow = find(str(save_tiny(tmp_path / "shallow", "llama", num_hidden_layers=2)))
     with pytest.raises(
         AdapterError, match=r"adapts model\.layers\.2\.\w+\.\w+, which shallow does not have; .*made for"
@@ -99,9 +95,7 @@ def test_an_adapter_for_another_architecture_names_the_first_layer_that_is_missi
     adapter: Path, tmp_path: Path
 ) -> None:
     fused = find(str(save_tiny(tmp_path / "phi", "phi3")))
-    with pytest.raises(
-        AdapterError, match=r"adapts model\.layers\.0\.mlp\.gate_proj, which phi does not have"
-    ):
+    with pytest.raises(AdapterError, match=r"adapts model\.layers\.0\.mlp\.gate_proj, which phi does not have"):
         read_adapter(adapter, fused)
 
 
@@ -117,9 +111,7 @@ def test_a_layers_prefix_may_differ_between_adapter_and_base(
 def test_full_fine_tuning_round_trips_and_a_foreign_tensor_is_named(base: ModelFiles, tmp_path: Path) -> None:
     spec = resolve(base, kind="full", keys=None, num_layers=1, rank=1, scale=1.0, dropout=0.0)
     random = np.random.default_rng(0)
-    tensors = {
-        name: random.standard_normal(shape, np.float32) for name, shape in tensor_shapes(spec, base).items()
-    }
+    tensors = {name: random.standard_normal(shape, np.float32) for name, shape in tensor_shapes(spec, base).items()}
     write_adapter(tmp_path / "a", spec, tensors, files=base, note={})
     found, arrays = read_adapter(tmp_path / "a", base)
     assert found == spec
@@ -129,9 +121,7 @@ def test_full_fine_tuning_round_trips_and_a_foreign_tensor_is_named(base: ModelF
         read_adapter(tmp_path / "a", shallow)
 
 
-def test_only_the_tensors_that_the_spec_trains_are_written(
-    base: ModelFiles, spec: AdapterSpec, tmp_path: Path
-) -> None:
+def test_only_the_tensors_that_the_spec_trains_are_written(base: ModelFiles, spec: AdapterSpec, tmp_path: Path) -> None:
     tensors = initial_tensors(spec, base, 0)
     name = "model.layers.0.mlp.up_proj.lora_A.weight"
     for changed in ({**tensors, "extra": np.zeros(1, np.float32)}, {**tensors, name: tensors[name][:2]}):
@@ -143,9 +133,7 @@ def test_only_the_tensors_that_the_spec_trains_are_written(
     assert not (tmp_path / "b").exists()
 
 
-def test_the_same_adapter_is_written_in_the_same_bytes(
-    base: ModelFiles, spec: AdapterSpec, tmp_path: Path
-) -> None:
+def test_the_same_adapter_is_written_in_the_same_bytes(base: ModelFiles, spec: AdapterSpec, tmp_path: Path) -> None:
     tensors = initial_tensors(spec, base, 0)
     for name in ("one", "two"):
         write_adapter(
@@ -157,9 +145,7 @@ def test_the_same_adapter_is_written_in_the_same_bytes(
         )
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == ["adapter_config.json", "adapter_model.safetensors", "myna.json"]
-    assert all(
-        (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
-    )
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
 
 def test_a_note_of_another_program_is_empty(adapter: Path) -> None:

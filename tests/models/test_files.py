@@ -60,9 +60,7 @@ def test_of_two_oddly_named_files_none_is_guessed(llama: Path, tmp_path: Path) -
     folder = shutil.copytree(llama, tmp_path / "m")
     shutil.copy(folder / "model.safetensors", folder / "a.safetensors")
     (folder / "model.safetensors").rename(folder / "b.safetensors")
-    with pytest.raises(
-        ModelError, match=r"several safetensors files and no .*a\.safetensors, b\.safetensors"
-    ):
+    with pytest.raises(ModelError, match=r"several safetensors files and no .*a\.safetensors, b\.safetensors"):
         find(str(folder))
 
 
@@ -134,9 +132,7 @@ def _pickles_only(folder: Path, name: str) -> None:
         (lambda m: [path.unlink() for path in m.glob("*.safetensors*")], "no weights"),
     ],
 )
-def test_a_broken_folder_gets_one_clear_message(
-    shards: Path, damage: Callable[[Path], object], message: str
-) -> None:
+def test_a_broken_folder_gets_one_clear_message(shards: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(shards)
     with pytest.raises(ModelError, match=message):
         find(str(shards))
@@ -169,9 +165,7 @@ def test_quantised_weights_are_refused_by_their_method_but_can_be_described(
         ("params.json", "params.json; this is not the Hugging Face layout"),
     ],
 )
-def test_another_kind_of_folder_given_as_the_model_is_recognised(
-    tmp_path: Path, file: str, message: str
-) -> None:
+def test_another_kind_of_folder_given_as_the_model_is_recognised(tmp_path: Path, file: str, message: str) -> None:
     (tmp_path / file).write_text("{}")
     with pytest.raises(ModelError, match=message):
         find(str(tmp_path))
@@ -194,9 +188,7 @@ def test_a_file_given_as_the_model_is_said_to_be_a_file(llama: Path) -> None:
         find(str(llama / "model.safetensors"))
 
 
-def test_the_public_name_tells_nothing_about_this_machine(
-    llama: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_public_name_tells_nothing_about_this_machine(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find(str(llama)).public_name == llama.name
     monkeypatch.chdir(llama.parent)
     assert find(f"./{llama.name}").public_name == llama.name
@@ -224,10 +216,6 @@ def test_the_content_hash_tells_models_apart_and_not_their_packaging(
 
 def test_importing_the_room_imports_no_heavy_library() -> None:
     heavy = "{'torch', 'transformers', 'huggingface_hub', 'safetensors', 'peft'}"
-    program = (
-        f"import sys, myna.models.adapters, myna.models.info; print(sorted({heavy} & sys.modules.keys()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ
-    )
+    program = f"import sys, myna.models.adapters, myna.models.info; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"

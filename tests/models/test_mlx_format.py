@@ -30,9 +30,7 @@ random = np.random.default_rng(0)
 
 
 def tensors_of(spec: AdapterSpec, files: ModelFiles) -> dict[str, np.ndarray]:
-    return {
-        name: random.standard_normal(shape, np.float32) for name, shape in tensor_shapes(spec, files).items()
-    }
+    return {name: random.standard_normal(shape, np.float32) for name, shape in tensor_shapes(spec, files).items()}
 
 
 def mlx_folder(folder: Path, arrays: dict[str, np.ndarray], **config: Any) -> Path:
@@ -71,9 +69,7 @@ def test_the_factors_are_transposed_as_mlx_keeps_them(base: ModelFiles, tmp_path
     assert np.array_equal(x @ stored[f"{UP}.lora_a"] @ stored[f"{UP}.lora_b"], ours)
 
 
-def test_differing_ranks_and_scales_become_one_that_computes_the_same(
-    base: ModelFiles, tmp_path: Path
-) -> None:
+def test_differing_ranks_and_scales_become_one_that_computes_the_same(base: ModelFiles, tmp_path: Path) -> None:
     spec = AdapterSpec("lora", {UP: LoraTarget(2, 0.5), UP.replace("2", "0"): LoraTarget(5, 3.0)})
     tensors = tensors_of(spec, base)
     write_mlx_adapter(tmp_path / "a", spec, tensors, files=base)
@@ -103,9 +99,7 @@ def test_an_earlier_save_of_mlx_is_read_by_its_files_name(base: ModelFiles, tmp_
     assert read_adapter(folder / "0000200_adapters.safetensors", base)[1][f"{UP}.lora_A.weight"].max() == 7
 
 
-def test_the_old_npz_is_read_with_the_scale_of_its_time_or_the_one_beside_it(
-    base: ModelFiles, tmp_path: Path
-) -> None:
+def test_the_old_npz_is_read_with_the_scale_of_its_time_or_the_one_beside_it(base: ModelFiles, tmp_path: Path) -> None:
     pair = {
         f"{UP}.lora_a": random.standard_normal((32, 2), np.float32),
         f"{UP}.lora_b": np.ones((2, 48), np.float32),
@@ -136,9 +130,7 @@ class Bomb:
         return os.mkdir, ("exploded",)
 
 
-def test_a_pickle_in_an_npz_is_refused_and_not_run(
-    base: ModelFiles, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_a_pickle_in_an_npz_is_refused_and_not_run(base: ModelFiles, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "adapters.npz", **{f"{UP}.lora_a": np.array([Bomb()], dtype=object)})
     with pytest.raises(AdapterError, match=r"not a readable \.npz of plain arrays"):

@@ -47,14 +47,10 @@ def base_model(files: ModelFiles) -> Any:
     return AutoModelForCausalLM.from_pretrained(files.folder).eval()
 
 
-def peft_weight(
-    files: ModelFiles, path: str, target: LoraTarget, tensors: dict[str, np.ndarray]
-) -> np.ndarray:
+def peft_weight(files: ModelFiles, path: str, target: LoraTarget, tensors: dict[str, np.ndarray]) -> np.ndarray:
     """The adapted weight by the papers' formulas, in float64."""
     weight = read_tensor(files.tensors[f"{path}.weight"]).astype(np.float64)
-    weight += (
-        target.scale * tensors[f"{path}.lora_B.weight"].astype(np.float64) @ tensors[f"{path}.lora_A.weight"]
-    )
+    weight += target.scale * tensors[f"{path}.lora_B.weight"].astype(np.float64) @ tensors[f"{path}.lora_A.weight"]
     if f"{path}.lora_magnitude_vector" in tensors:
         weight *= (tensors[f"{path}.lora_magnitude_vector"] / np.linalg.norm(weight, axis=1))[:, None]
     return weight
@@ -94,9 +90,7 @@ def test_peft_loads_what_we_write_and_computes_the_same(name: str, base: ModelFi
     spec = SPECS[name](base)
     tensors = random_adapter(spec, base)
     write_adapter(tmp_path / "a", spec, tensors, files=base, note={})
-    model = PeftModel.from_pretrained(
-        base_model(base), tmp_path / "a"
-    )  # warns, and so fails, on a missing key
+    model = PeftModel.from_pretrained(base_model(base), tmp_path / "a")  # warns, and so fails, on a missing key
     adapted = {
         name.removeprefix("base_model.model."): module
         for name, module in model.named_modules()
@@ -122,15 +116,11 @@ def test_peft_loads_what_we_write_and_computes_the_same(name: str, base: ModelFi
 def test_what_we_write_we_read_back_exactly(name: str, base: ModelFiles, tmp_path: Path) -> None:
     spec = SPECS[name](base)
     tensors = random_adapter(spec, base)
-    write_adapter(
-        tmp_path / "a", spec, tensors, files=base, note={"sql": {"dialect": "sqlite"}, "text": "汉字"}
-    )
+    write_adapter(tmp_path / "a", spec, tensors, files=base, note={"sql": {"dialect": "sqlite"}, "text": "汉字"})
     found_spec, found = read_adapter(tmp_path / "a", base)
     assert found_spec == spec
     assert found.keys() == tensors.keys()
-    assert all(
-        np.array_equal(found[name], tensors[name]) and found[name].dtype == np.float32 for name in tensors
-    )
+    assert all(np.array_equal(found[name], tensors[name]) and found[name].dtype == np.float32 for name in tensors)
     note = read_note(tmp_path / "a")
     assert note["base_hash"] == content_hash(base)
     assert note["sql"] == {"dialect": "sqlite"}
@@ -188,12 +178,8 @@ def test_what_peft_writes_we_read_exactly(name: str, base: ModelFiles, tmp_path:
     assert count == len(tensors)
 
 
-def test_an_adapter_goes_from_peft_through_us_to_peft_with_the_same_logits(
-    base: ModelFiles, tmp_path: Path
-) -> None:
-    model = get_peft_model(
-        base_model(base), LoraConfig(task_type="CAUSAL_LM", **PEFT_SETTINGS["patterns"])
-    ).eval()
+def test_an_adapter_goes_from_peft_through_us_to_peft_with_the_same_logits(base: ModelFiles, tmp_path: Path) -> None:
+    model = get_peft_model(base_model(base), LoraConfig(task_type="CAUSAL_LM", **PEFT_SETTINGS["patterns"])).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -233,8 +219,7 @@ def test_bfloat16_adapters_become_float32_exactly(base: ModelFiles, tmp_path: Pa
     spec = _resolve(base, keys=("q_proj",))
     write_adapter(tmp_path / "a", spec, random_adapter(spec, base), files=base, note={})
     stored = {
-        f"base_model.model.{name}": torch.randn(shape).bfloat16()
-        for name, shape in tensor_shapes(spec, base).items()
+        f"base_model.model.{name}": torch.randn(shape).bfloat16() for name, shape in tensor_shapes(spec, base).items()
     }
     save_file(stored, tmp_path / "a/adapter_model.safetensors")
     for name, array in read_adapter(tmp_path / "a", base)[1].items():
@@ -284,15 +269,11 @@ Q = "base_model.model.model.layers.0.self_attn.q_proj"
         (lambda a: _weights(a, {f"{Q}.lora_B.weight": torch.zeros(32, 4)}), "holds no LoRA layer"),
         (lambda a: _weights(a, {f"{Q}.lora_magnitude_vector": torch.zeros(32)}), 'does not say "use_dora"'),
         (
-            lambda a: _weights(
-                a, {"base_model.model.model.embed_tokens.lora_embedding_A": torch.zeros(4, 97)}
-            ),
+            lambda a: _weights(a, {"base_model.model.model.embed_tokens.lora_embedding_A": torch.zeros(4, 97)}),
             "embed_tokens.lora_embedding_A, which is not supported",
         ),
         (
-            lambda a: _weights(
-                a, {f"base_model.model.lm_head.lora_{part}.weight": torch.zeros(4, 4) for part in "AB"}
-            ),
+            lambda a: _weights(a, {f"base_model.model.lm_head.lora_{part}.weight": torch.zeros(4, 4) for part in "AB"}),
             r"adapts lm_head, which is not supported; .*\(no embeddings, no head\)",
         ),
         (

@@ -63,9 +63,7 @@ def test_the_linear_layers_are_those_that_transformers_has(architecture: str, tm
 
 
 def test_layers_are_counted_from_the_top_and_all_projections_are_the_default(base: ModelFiles) -> None:
-    assert lora(base, num_layers=1).targets == {
-        f"model.layers.2.{name}": LoraTarget(2, 20.0) for name in IN_A_LAYER
-    }
+    assert lora(base, num_layers=1).targets == {f"model.layers.2.{name}": LoraTarget(2, 20.0) for name in IN_A_LAYER}
     everything = lora(base)
     assert len(everything.targets) == 3 * 7
     assert lora(base, num_layers=3) == everything
@@ -93,9 +91,7 @@ def test_mlx_names_of_fused_projections_work_where_the_model_has_them(tmp_path: 
 @pytest.mark.parametrize("number", [4, 100, 0])
 def test_more_layers_than_the_model_has_are_refused_with_both_numbers(base: ModelFiles, number: int) -> None:
     for kind in ("lora", "full"):
-        with pytest.raises(
-            AdapterError, match=rf"num_layers is {number}, but .* has 3 decoder layers; choose 1 to 3"
-        ):
+        with pytest.raises(AdapterError, match=rf"num_layers is {number}, but .* has 3 decoder layers; choose 1 to 3"):
             lora(base, kind=kind, num_layers=number)
 
 
@@ -130,9 +126,7 @@ def test_full_fine_tuning_leaves_out_constants_and_the_heads_copy_of_a_tied_embe
         "lm_head.weight": base.tensors["model.embed_tokens.weight"],
         "model.counter": TensorInfo(place.file, "I64", (1,), 0, 8),
     }
-    tied = ModelFiles(
-        "m", base.folder, {**base.config, "tie_word_embeddings": True}, {**base.tensors, **extra}
-    )
+    tied = ModelFiles("m", base.folder, {**base.config, "tie_word_embeddings": True}, {**base.tensors, **extra})
     assert set(lora(tied, kind="full").weights) == set(base.tensors) - {"lm_head.weight"}
 
 

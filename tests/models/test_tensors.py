@@ -69,9 +69,7 @@ def test_what_we_write_the_reference_library_reads(tensors: dict[str, np.ndarray
                 else found.double().numpy()
             )
             expected = (
-                array.view(np.int16)
-                if array.dtype == ml_dtypes.bfloat16 and array.ndim
-                else array.astype(np.float64)
+                array.view(np.int16) if array.dtype == ml_dtypes.bfloat16 and array.ndim else array.astype(np.float64)
             )
             assert np.array_equal(exact, expected)
 
@@ -142,9 +140,7 @@ def test_a_source_is_asked_only_when_its_turn_comes_and_must_add_up(tmp_path: Pa
 
 def _file(path: Path, header: Any, data: bytes = b"", *, header_bytes: int | None = None) -> Path:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(
-        (header_bytes if header_bytes is not None else len(text)).to_bytes(8, "little") + text + data
-    )
+    path.write_bytes((header_bytes if header_bytes is not None else len(text)).to_bytes(8, "little") + text + data)
     return path
 
 

@@ -32,7 +32,7 @@ __all__ = [
     "read_tensor",
 ]
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
@@ -107,9 +107,7 @@ def locate(model: str) -> ModelFiles:
     folder = Path(model).expanduser()
     if not folder.exists():
         if not hub.is_hub_id(model):
-            raise ModelError(
-                f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B"
-            )
+            raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
         folder = hub.download(model)
     if not folder.is_dir():
         raise ModelError(f"{model}: a file; give the model's folder, which holds config.json and the weights")
@@ -159,13 +157,9 @@ def _why_no_config(model: str, folder: Path) -> str:
             "(or fuse the two first)"
         )
     if any((folder / name).exists() for name in ("adapter_config.json", "adapters.npz", "myna.json")):
-        return (
-            f"{model}: an adapter, not a model; give its base model as the model and this as the adapter path"
-        )
+        return f"{model}: an adapter, not a model; give its base model as the model and this as the adapter path"
     if (folder / "params.json").exists():
-        return (
-            f"{model}: no config.json but params.json; this is not the Hugging Face layout, download that one"
-        )
+        return f"{model}: no config.json but params.json; this is not the Hugging Face layout, download that one"
     inside = sorted(entry.parent.name for entry in folder.glob("*/config.json"))
     hint = f" (there is one in {inside[0]}/)" if inside else ""
     return f"{model}: no config.json in this folder{hint}; give a folder in the Hugging Face layout"
@@ -174,7 +168,7 @@ def _why_no_config(model: str, folder: Path) -> str:
 def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
     """Return the files that hold the weights, each with the tensors that the index promises in it (None: no
     index)."""
-    single, index = folder / "model.safetensors", folder / _INDEX
+    single, index = folder / "model.safetensors", folder / INDEX
     if single.is_file():
         return {single: None}
     if index.is_file():
@@ -228,16 +222,14 @@ def _complete_set(model: str, paths: list[Path]) -> list[Path]:
     shards = [match for path in paths if (match := _SHARD.fullmatch(path.name))]
     if len(shards) != len(paths) or len({(shard["stem"], shard["count"]) for shard in shards}) != 1:
         raise ModelError(
-            f"{model}: several safetensors files and no {_INDEX} to say which belong to it: "
+            f"{model}: several safetensors files and no {INDEX} to say which belong to it: "
             f"{', '.join(path.name for path in paths[:4])}; download the index too, or keep only the "
             "model's own files"
         )
     count, numbers = int(shards[0]["count"]), {int(shard["number"]) for shard in shards}
     missing = sorted(set(range(1, count + 1)) - numbers)
     if missing:
-        raise ModelError(
-            f"{model}: {len(missing)} of {count} shards missing: numbers {missing[:8]}; download them too"
-        )
+        raise ModelError(f"{model}: {len(missing)} of {count} shards missing: numbers {missing[:8]}; download them too")
     return paths
 
 
@@ -246,12 +238,12 @@ def _check_against_index(file: Path, header: Mapping[str, TensorInfo], expected:
         return
     if absent := sorted(expected - header.keys()):
         raise ModelError(
-            f"{file}: lacks {len(absent)} tensors that {_INDEX} says are in it, such as {absent[0]!r}; "
+            f"{file}: lacks {len(absent)} tensors that {INDEX} says are in it, such as {absent[0]!r}; "
             "shards and index are of different models or versions, download them together"
         )
     if unknown := sorted(header.keys() - expected):
         raise ModelError(
-            f"{file}: holds {len(unknown)} tensors that {_INDEX} does not name, such as {unknown[0]!r}; "
+            f"{file}: holds {len(unknown)} tensors that {INDEX} does not name, such as {unknown[0]!r}; "
             "shards and index are of different models or versions, download them together"
         )
 

@@ -71,9 +71,5 @@ def download(model: str) -> Path:
         raise ModelError(f"{model}: the hub answered {error.response.status_code}; try again later") from None
     except OSError as error:
         if error.errno is None:
-            raise ModelError(
-                f"{model}: the download broke off; run the same command again, it goes on"
-            ) from None
-        raise ResourceError(
-            f"{model}: could not be stored ({error.strerror}); make room or set HF_HOME"
-        ) from None
+            raise ModelError(f"{model}: the download broke off; run the same command again, it goes on") from None
+        raise ResourceError(f"{model}: could not be stored ({error.strerror}); make room or set HF_HOME") from None

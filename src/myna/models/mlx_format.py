@@ -83,9 +83,7 @@ def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
         raise AdapterError(f"{file}: not a readable .npz of plain arrays ({error}); copy it again") from error
 
 
-def write(
-    folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles
-) -> None:
+def write(folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles) -> None:
     """Write `adapters.safetensors` and `adapter_config.json` into an existing folder.
 
     mlx-lm knows one rank and one scale: lower ranks are filled up with zeros, and other scales go into B,

@@ -88,9 +88,7 @@ def read(folder: Path, config: Mapping[str, Any]) -> StoredAdapter:
 def _refuse_what_we_cannot_do(folder: Path, config: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
     if kind != "LORA":
-        raise AdapterError(
-            f"{folder / CONFIG}: peft_type is {kind}; only LORA is supported (with DoRA and rsLoRA)"
-        )
+        raise AdapterError(f"{folder / CONFIG}: peft_type is {kind}; only LORA is supported (with DoRA and rsLoRA)")
     for key in _UNSUPPORTED:
         if config.get(key):
             raise AdapterError(f"{folder / CONFIG}: {key} = {config[key]} is not supported; train without it")
@@ -126,9 +124,7 @@ def _by_pattern(patterns: Mapping[str, Any] | None, path: str, default: Any) -> 
     return default
 
 
-def write(
-    folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles
-) -> None:
+def write(folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles) -> None:
     """Write an adapter of kind `lora` or `dora` into an existing folder."""
     config = _config(spec, files)
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -100,9 +100,7 @@ def _trained_weights(files: ModelFiles, lowest: int | None) -> tuple[str, ...]:
     )
 
 
-def _paths_with_keys(
-    files: ModelFiles, linear: Mapping[str, tuple[int, int]], keys: Sequence[str] | None
-) -> list[str]:
+def _paths_with_keys(files: ModelFiles, linear: Mapping[str, tuple[int, int]], keys: Sequence[str] | None) -> list[str]:
     if keys is None:
         return list(linear)
     known = {path_in_layer(path) for path in linear}

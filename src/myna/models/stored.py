@@ -60,9 +60,7 @@ def fit(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec, dict[str
     try:
         shapes = tensor_shapes(spec, files)
     except AdapterError as error:
-        raise AdapterError(
-            f"{stored.path}: made for another base model: {error}{_made_for(stored)}"
-        ) from error
+        raise AdapterError(f"{stored.path}: made for another base model: {error}{_made_for(stored)}") from error
     for name, array in tensors.items():
         if array.shape != shapes[name]:
             raise AdapterError(
@@ -82,9 +80,7 @@ def _tensor(stored: StoredAdapter, name: str) -> NDArray[Any]:
         raise AdapterError(f"{stored.path}: {name} is missing; the adapter is incomplete, copy it again")
     array = stored.tensors[name]
     if array.ndim != (1 if name.endswith("_vector") else 2):
-        raise AdapterError(
-            f"{stored.path}: {name} has the shape {_text(array.shape)}, which no linear layer has"
-        )
+        raise AdapterError(f"{stored.path}: {name} has the shape {_text(array.shape)}, which no linear layer has")
     return array
 
 

@@ -79,6 +79,11 @@ class TensorSource:
     shape: tuple[int, ...]
     chunks: Callable[[], Iterable[NDArray[Any]]]
 
+    @property
+    def bytes(self) -> int:
+        """Bytes it will take on disk."""
+        return math.prod(self.shape) * numpy_type(self.dtype).itemsize
+
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
     """Return the NumPy type of a safetensors dtype name. Raises `ModelError` for one that NumPy can't
@@ -121,8 +126,7 @@ def _parse_header(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) 
         )
     if 8 + header_bytes > file_bytes:
         raise _LayoutError(
-            f"cut off: its header needs {8 + header_bytes} bytes, the file has {file_bytes}; download or "
-            "copy it again"
+            f"cut off: its header needs {8 + header_bytes} bytes, the file has {file_bytes}; download or copy it again"
         )
     text = read(header_bytes)
     if not text.startswith(b"{"):
@@ -142,9 +146,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _locate(
-    file: Path, entries: Mapping[str, Any], data_start: int, file_bytes: int
-) -> dict[str, TensorInfo]:
+def _locate(file: Path, entries: Mapping[str, Any], data_start: int, file_bytes: int) -> dict[str, TensorInfo]:
     infos = {name: _locate_one(file, name, entry, data_start) for name, entry in entries.items()}
     position, previous = data_start, "the header"
     for name, info in sorted(infos.items(), key=lambda item: (item[1].start, item[1].stop)):
@@ -154,13 +156,10 @@ def _locate(
         position, previous = info.stop, name
     if position > file_bytes:
         raise _LayoutError(
-            f"cut off: its header describes {position} bytes, the file has {file_bytes}; download or copy "
-            "it again"
+            f"cut off: its header describes {position} bytes, the file has {file_bytes}; download or copy it again"
         )
     if position < file_bytes:
-        raise _LayoutError(
-            f"{file_bytes - position} bytes too long for its header; download or copy it again"
-        )
+        raise _LayoutError(f"{file_bytes - position} bytes too long for its header; download or copy it again")
     return infos
 
 
@@ -169,20 +168,11 @@ def _locate_one(file: Path, name: str, entry: Any, data_start: int) -> TensorInf
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
         raise _LayoutError(f"tensor {name!r} lacks dtype, shape or data_offsets in the header") from error
-    if (
-        not isinstance(dtype, str)
-        or not isinstance(shape, list)
-        or not _are_sizes([*shape, begin, end])
-        or begin > end
-    ):
-        raise _LayoutError(
-            f"tensor {name!r} has a senseless dtype, shape or data_offsets in the header: {entry}"
-        )
+    if not isinstance(dtype, str) or not isinstance(shape, list) or not _are_sizes([*shape, begin, end]) or begin > end:
+        raise _LayoutError(f"tensor {name!r} has a senseless dtype, shape or data_offsets in the header: {entry}")
     known = _NUMPY_TYPES.get(dtype)  # sub-byte types are located too, so that the folder can be described
     if known is not None and math.prod(shape) * known.itemsize != end - begin:
-        raise _LayoutError(
-            f"tensor {name!r} of type {dtype} and shape {shape} can't take {end - begin} bytes"
-        )
+        raise _LayoutError(f"tensor {name!r} of type {dtype} and shape {shape} can't take {end - begin} bytes")
     return TensorInfo(file, dtype, tuple(shape), data_start + begin, data_start + end)
 
 
@@ -205,9 +195,7 @@ def read_into(info: TensorInfo, buffer: NDArray[Any], offset: int = 0) -> None:
             while target:
                 count = opened.readinto(target)
                 if not count:
-                    raise ModelError(
-                        f"{info.file}: became shorter while it was read; download or copy it again"
-                    )
+                    raise ModelError(f"{info.file}: became shorter while it was read; download or copy it again")
                 target = target[count:]
     except OSError as error:
         raise ModelError(f"{info.file}: can't be read ({error.strerror})") from error
@@ -248,15 +236,14 @@ def write_tensors(
     add up.
     """
     sources = {
-        name: tensor if isinstance(tensor, TensorSource) else _source(tensor)
-        for name, tensor in tensors.items()
+        name: tensor if isinstance(tensor, TensorSource) else _source(tensor) for name, tensor in tensors.items()
     }
     order = sorted(sources, key=lambda name: (-numpy_type(sources[name].dtype).itemsize, name))
     header: dict[str, Any] = {"__metadata__": dict(metadata) if metadata is not None else {"format": "pt"}}
     position = 0
     for name in order:
         source = sources[name]
-        end = position + math.prod(source.shape) * numpy_type(source.dtype).itemsize
+        end = position + source.bytes
         header[name] = {"dtype": source.dtype, "shape": list(source.shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()

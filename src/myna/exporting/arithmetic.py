@@ -1,0 +1,92 @@
+"""The weights of base and adapter in one: `W + scale · B A`, for DoRA with its rows brought to their magnitudes.
+
+In: a base tensor on disk and the adapter's arrays. Out: the fused tensor as a source of chunks, so that only a few
+megabytes of it are in memory at a time. Computes in float32 and rounds once, to the type that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myna.errors import ModelError
+from myna.models.adapters import AdapterSpec
+from myna.models.files import ModelFiles
+from myna.models.tensors import FLOATING_TYPES, TensorSource, numpy_type, read_chunks
+
+CHUNK_BYTES = 1 << 22
+"""Of the base tensor; in float32, with the product and the rounded copy, a chunk takes about six times as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """A base model with an adapter on it.
+
+    tensors: the adapter's, as `read_adapter` gives them. dtype: safetensors name of the type that floating-point
+    tensors are written in; None keeps each one's own.
+    """
+
+    files: ModelFiles
+    spec: AdapterSpec
+    tensors: Mapping[str, NDArray[np.float32]]
+    dtype: str | None = None
+
+    def source(self, name: str) -> TensorSource:
+        """Return the fused tensor `name` of the base; one that the adapter does not touch is copied.
+
+        Writing it raises `ModelError` when a fused weight is too large for the type.
+        """
+        info = self.files.tensors[name]
+        dtype = self.dtype if self.dtype is not None and info.dtype in FLOATING_TYPES else info.dtype
+
+        def chunks() -> Iterator[NDArray[Any]]:
+            row = 0
+            for base in read_chunks(info, chunk_bytes=CHUNK_BYTES):
+                weight = self._fused(name, base, row)
+                row += len(base) if base.ndim else 0
+                yield base if weight is base and dtype == info.dtype else _rounded(name, weight, dtype)
+
+        return TensorSource(dtype, info.shape, chunks)
+
+    def _fused(self, name: str, base: NDArray[Any], row: int) -> NDArray[Any]:
+        """Return what stands instead of `base`, which are rows `row …` of the tensor; `base` itself if untouched."""
+        trained = self._trained(name)
+        if trained is not None:
+            return trained[row : row + len(base)] if base.ndim else trained
+        path = name.removesuffix(".weight")
+        if path == name or path not in self.spec.targets:
+            return base
+        rows = slice(row, row + len(base))
+        up = self.tensors[f"{path}.lora_B.weight"][rows] * np.float32(self.spec.targets[path].scale)
+        weight: NDArray[np.float32] = base.astype(np.float32)
+        weight += up @ self.tensors[f"{path}.lora_A.weight"]
+        if self.spec.kind == "dora":
+            # arXiv 2402.09353, equation 5, by row: m · (W + ΔW) / ‖W + ΔW‖
+            norms = np.linalg.norm(weight, axis=1)
+            magnitudes = self.tensors[f"{path}.lora_magnitude_vector"][rows]
+            # a row of zeros stays one, whatever its magnitude: it has no direction
+            weight *= np.divide(magnitudes, norms, out=np.zeros_like(norms), where=norms > 0)[:, None]
+        return weight
+
+    def _trained(self, name: str) -> NDArray[np.float32] | None:
+        """Return the tensor that full fine-tuning trained; a head that is a copy of the embedding follows it."""
+        if self.spec.kind != "full":
+            return None
+        if name not in self.tensors and name == "lm_head.weight" and self.files.text_config.get("tie_word_embeddings"):
+            name = "model.embed_tokens.weight"
+        return self.tensors.get(name)
+
+
+def _rounded(name: str, weight: NDArray[Any], dtype: str) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # said below, by name
+        rounded = weight.astype(numpy_type(dtype))
+    if not np.isfinite(rounded).all():
+        raise ModelError(
+            f"{name}: the fused weights do not fit into {dtype} (infinite or not a number); fuse with dtype float32 "
+            "or bfloat16, and look whether training diverged"
+        )
+    return rounded
