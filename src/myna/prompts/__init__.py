@@ -1,0 +1,1 @@
+"""Examples → samples: tokenizer, chat templates, loss mask, long examples."""
