@@ -149,6 +149,8 @@ PAIR = {f"{UP}.lora_a": np.zeros((32, 2), np.float32), f"{UP}.lora_b": np.zeros(
     ("arrays", "config", "message"),
     [
         (PAIR, {"lora_parameters": {"rank": 2}}, 'no number "scale"'),
+        (PAIR, {"lora_parameters": [1]}, 'no number "scale"'),
+        ({**PAIR, "model.layers.0.mlp.up_proj.lora_b": PAIR[f"{UP}.lora_b"]}, LORA, "has no counterpart"),
         (PAIR, {**LORA, "fine_tune_type": "vera"}, "fine_tune_type is 'vera'; expected lora, dora or full"),
         (PAIR, {**LORA, "fine_tune_type": "dora"}, "lora_magnitude_vector is missing"),
         (
@@ -200,3 +202,25 @@ def test_mlx_lm_itself_loads_what_we_write(kind: Any, base: ModelFiles, tmp_path
         weight *= (tensors[f"{UP}.lora_magnitude_vector"] / np.linalg.norm(weight, axis=1))[:, None]
     x = random.standard_normal((5, 32)).astype(np.float32)
     assert np.allclose(np.array(module(mx.array(x))), x @ weight.T, rtol=1e-4, atol=1e-4)
+
+
+def test_what_mlx_lm_itself_saves_we_read_exactly(base: ModelFiles, tmp_path: Path) -> None:
+    mx = pytest.importorskip("mlx.core", reason="mlx is not installed")
+    flatten = pytest.importorskip("mlx.utils", reason="mlx is not installed").tree_flatten
+    utils = pytest.importorskip("mlx_lm.utils", reason="mlx-lm is not installed")
+    tuner = pytest.importorskip("mlx_lm.tuner.utils", reason="mlx-lm is not installed")
+    settings = {"rank": 4, "scale": 10.0, "dropout": 0.0}
+    model, _ = utils.load_model(base.folder)
+    model.freeze()
+    tuner.linear_to_lora_layers(model, 2, settings)
+    trained = dict(flatten(model.trainable_parameters()))
+    (tmp_path / "a").mkdir()
+    mx.save_safetensors(str(tmp_path / "a/adapters.safetensors"), trained)
+    config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": settings, "model": "some/model"}
+    (tmp_path / "a/adapter_config.json").write_text(json.dumps(config))
+    spec, tensors = read_adapter(tmp_path / "a", base)
+    assert spec == resolve(base, kind="lora", keys=None, num_layers=2, rank=4, scale=10.0, dropout=0.0)
+    for name, array in trained.items():
+        ours = name.replace("lora_a", "lora_A.weight").replace("lora_b", "lora_B.weight")
+        assert np.array_equal(tensors.pop(ours), np.array(array).T)
+    assert not tensors

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from myna.errors import AdapterError
@@ -264,7 +264,15 @@ Q = "base_model.model.model.layers.0.self_attn.q_proj"
         (lambda a: _config(a, init_lora_weights="pissa_niter_4"), "pissa_niter_4 changed the base weights"),
         (lambda a: _config(a, r=5), "rank 5, but its lora_A has 4 rows"),
         (lambda a: _config(a, use_dora=True), "lora_magnitude_vector is missing"),
+        (lambda a: _config(a, lora_alpha=None), "rank and alpha of .* can't be made out"),
+        (lambda a: _config(a, rank_pattern={"(": 4}), "rank and alpha of .* can't be made out"),
         (lambda a: _weights(a, {}), "holds no LoRA layer"),
+        (
+            lambda a: _weights(
+                a, {**load_file(a / "adapter_model.safetensors"), f"{Q}_.lora_B.weight": torch.zeros(32, 4)}
+            ),
+            r"q_proj_\.lora_B\.weight has no counterpart",
+        ),
         (lambda a: _weights(a, {f"{Q}.lora_A.weight": torch.zeros(4, 32)}), "lora_B.weight is missing"),
         (lambda a: _weights(a, {f"{Q}.lora_B.weight": torch.zeros(32, 4)}), "holds no LoRA layer"),
         (lambda a: _weights(a, {f"{Q}.lora_magnitude_vector": torch.zeros(32)}), 'does not say "use_dora"'),

@@ -26,17 +26,16 @@ _PROMPTS = (
 )
 
 _TOLERANCE = {"float64": 1e-3, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
-"""Relative to the largest logit. Half the last kept bit is 6e-8, 5e-4 and 4e-3; layer upon layer adds up to
-about ten times that, and float32 is allowed more because accelerators may multiply with 10 bits."""
+"""Relative to the largest logit. Half the last kept bit is 6e-8, 5e-4 and 4e-3; layer upon layer adds up to about ten
+times that, and float32 is allowed more because accelerators may multiply with 10 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far logits differ: the largest difference over all prompts, relative to the largest logit of the
-    prompt.
+    """How far logits differ: the largest difference over all prompts, relative to the largest logit of the prompt.
 
-    difference: fused model against base and adapter. effect: base and adapter against the base alone, None
-    for full fine-tuning. tolerance: what `difference` may be, given the types stored and computed in.
+    difference: fused model against base and adapter. effect: base and adapter against the base alone, None for full
+    fine-tuning. tolerance: what `difference` may be, given the types stored and computed in.
     """
 
     difference: float
@@ -52,11 +51,9 @@ def compare(
     *,
     stored: str,
 ) -> Agreement:
-    """Load one model after the other and compare their logits. stored: the fused weights' type, such as
-    `float32`."""
+    """Load one model after the other and compare their logits. stored: the fused weights' type, such as `float32`."""
     engine = choose("auto")
-    # a model kept in float32 is compared in it, which shows far smaller mistakes; others in what runs well
-    # here
+    # a model kept in float32 is compared in it, which shows far smaller mistakes; others in what runs well here
     computed = "float32" if stored == "float32" else engine.device().dtype
     prompts = _prompts(base)
     expected, plain = _adapted_logits(engine.load(base, adapter=spec, dtype=computed), tensors, prompts)

@@ -1,7 +1,7 @@
 """Fusing: base model and adapter become one plain Hugging Face folder.
 
-In: a model, an adapter, a place for the folder. Out: the folder, written tensor by tensor beside its place,
-compared with base and adapter, and only then put there. Knows engines only through the comparison.
+In: a model, an adapter, a place for the folder. Out: the folder, written tensor by tensor beside its place, compared
+with base and adapter, and only then put there. Knows engines only through the comparison.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Adapters on disk: finding out what a folder holds, reading it for a base model, and writing one.
 
-In: the path of a run, a checkpoint, or an adapter folder of ours, of PEFT or of mlx-lm. Out: an `AdapterSpec`
-and NumPy arrays under the base model's names, or a folder. Knows no tensor library; the formats have modules
-of their own.
+In: the path of a run, a checkpoint, or an adapter folder of ours, of PEFT or of mlx-lm. Out: an `AdapterSpec` and
+NumPy arrays under the base model's names, or a folder. Knows no tensor library; the formats have modules of their
+own.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FULL_WEIGHTS = "weights.safetensors"
 def read_adapter(path: Path, files: ModelFiles) -> tuple[AdapterSpec, dict[str, NDArray[np.float32]]]:
     """Read the adapter at `path` for the base model `files`.
 
-    path: a run folder, a checkpoint, an adapter folder of Myna, PEFT or mlx-lm, or the weights file in one.
-    Raises `AdapterError` when there is none, when it was made for another base model (naming the layer and
-    both shapes), or when it needs something that is not supported.
+    path: a run folder, a checkpoint, an adapter folder of Myna, PEFT or mlx-lm, or the weights file in one. Raises
+    `AdapterError` when there is none, when it was made for another base model (naming the layer and both shapes), or
+    when it needs something that is not supported.
     """
     try:
         return fit(_read(path), files)
@@ -108,9 +108,9 @@ def write_adapter(
 ) -> None:
     """Write an adapter: PEFT's layout, or `weights.safetensors` for full fine-tuning, and `myna.json`.
 
-    folder: made when it is not there; for an atomic write give the folder of `runs.write_folder`.
-    note: goes into `myna.json`, beside the adapter's kind and the base model's name and content hash.
-    Raises `AdapterError` when `tensors` are not those that `spec` trains.
+    folder: made when it is not there; for an atomic write give the folder of `runs.write_folder`. note: goes into
+    `myna.json`, beside the adapter's kind and the base model's name and content hash. Raises `AdapterError` when
+    `tensors` are not those that `spec` trains.
     """
     shapes = tensor_shapes(spec, files)
     for name in sorted(shapes.keys() | tensors.keys()):

@@ -76,8 +76,7 @@ class ModelFiles:
 
     @property
     def quantisation(self) -> str | None:
-        """The method that packed the weights (`gptq`, `awq`, `bitsandbytes`, `mlx` …), None for plain
-        weights."""
+        """The method that packed the weights (`gptq`, `awq`, `bitsandbytes`, `mlx` …), None for plain weights."""
         # mlx-lm writes the same settings under both keys, its own without a method's name
         if "quantization" in self.config:
             return "mlx"
@@ -86,11 +85,10 @@ class ModelFiles:
 
 
 def find(model: str) -> ModelFiles:
-    """Return the checked files of a model whose weights can be used: a folder, or a hub id that is
-    downloaded.
+    """Return the checked files of a model whose weights can be used: a folder, or a hub id that is downloaded.
 
-    Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle,
-    or when its weights are quantised.
+    Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle, or when
+    its weights are quantised.
     """
     files = locate(model)
     if files.quantisation is not None:
@@ -166,8 +164,7 @@ def _why_no_config(model: str, folder: Path) -> str:
 
 
 def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
-    """Return the files that hold the weights, each with the tensors that the index promises in it (None: no
-    index)."""
+    """Return the files that hold the weights, each with the tensors that the index promises in it (None: no index)."""
     single, index = folder / "model.safetensors", folder / INDEX
     if single.is_file():
         return {single: None}
@@ -217,8 +214,7 @@ def _indexed_files(index: Path) -> dict[Path, set[str]]:
 
 
 def _complete_set(model: str, paths: list[Path]) -> list[Path]:
-    """Return the shards when they are numbered 1 … n of n; their headers say all that a missing index
-    would."""
+    """Return the shards when they are numbered 1 … n of n; their headers say all that a missing index would."""
     shards = [match for path in paths if (match := _SHARD.fullmatch(path.name))]
     if len(shards) != len(paths) or len({(shard["stem"], shard["count"]) for shard in shards}) != 1:
         raise ModelError(
@@ -255,9 +251,9 @@ _SAMPLE_BYTES = 4096
 def content_hash(files: ModelFiles) -> str:
     """Return a sha256 that identifies this base model, in well under a second for any size.
 
-    Covers `config.json` (without the keys that only tell who saved it) and of every tensor its name, type,
-    shape and 4 KiB each from its beginning, middle and end. Fine-tuning, quantising or converting changes it;
-    splitting the same weights into other shards does not. It is an identity, no protection against a forger.
+    Covers `config.json` (without the keys that only tell who saved it) and of every tensor its name, type, shape and
+    4 KiB each from its beginning, middle and end. Fine-tuning, quantising or converting changes it; splitting the
+    same weights into other shards does not. It is an identity, no protection against a forger.
     """
     digest = hashlib.sha256()
     config = {key: value for key, value in files.config.items() if key not in _WHO_SAVED_IT}

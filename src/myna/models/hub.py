@@ -1,7 +1,7 @@
 """Fetching a model folder from the Hugging Face hub (or from the cache of an earlier download).
 
-In: a hub id. Out: a folder with configuration, tokenizer, templates and safetensors, and nothing that could
-be unpickled or run. Tokens stay inside huggingface_hub: they are in no message and in no log.
+In: a hub id. Out: a folder with configuration, tokenizer, templates and safetensors, and nothing that could be
+unpickled or run. Tokens stay inside huggingface_hub: they are in no message and in no log.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def is_hub_id(model: str) -> bool:
 def download(model: str) -> Path:
     """Return the folder of the hub's model `owner/name`, downloading what is not in the cache yet.
 
-    Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and `ResourceError`
-    when the disk is full.
+    Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and `ResourceError` when the
+    disk is full.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (

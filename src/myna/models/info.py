@@ -19,9 +19,8 @@ from myna.models.layers import layer_count, linear_layers, path_in_layer
 class TokenizerInfo:
     """Tokenizer facts that its files state.
 
-    files: their names; empty when the folder has no tokenizer. kind: the algorithm (`BPE`, `Unigram` …) or,
-    where only a SentencePiece model is there, `sentencepiece`. entries: of vocabulary and added tokens, None
-    when unknown.
+    files: their names; empty when the folder has no tokenizer. kind: the algorithm (`BPE`, `Unigram` …) or, where
+    only a SentencePiece model is there, `sentencepiece`. entries: of vocabulary and added tokens, None when unknown.
     """
 
     files: tuple[str, ...]
@@ -36,9 +35,9 @@ class TokenizerInfo:
 class ModelInfo:
     """A model in figures.
 
-    parameters: numbers stored; for packed (quantised) weights the packed words are counted. dtypes: how many
-    of them are kept in each type. layers: decoder layers. linear: what an adapter can be put on: path in a
-    layer to shape `(out, in)`, of the lowest layer that has it. quantisation: None for plain weights.
+    parameters: numbers stored; for packed (quantised) weights the packed words are counted. dtypes: how many of them
+    are kept in each type. layers: decoder layers. linear: what an adapter can be put on: path in a layer to shape
+    `(out, in)`, of the lowest layer that has it. quantisation: None for plain weights.
     """
 
     name: str

@@ -1,5 +1,4 @@
-"""The decoder layers of a model, told from the names of its tensors: which there are and what is linear in
-them.
+"""The decoder layers of a model, told from the names of its tensors: which there are and what is linear in them.
 
 In: names and shapes. Out: indexes and paths. Knows nothing of adapters.
 """
@@ -10,8 +9,8 @@ import re
 
 from myna.models.files import ModelFiles
 
-# The language model's own stack: `model.layers.3.`, also behind the prefixes of models that see or hear; the
-# stacks of their other towers (`vision_tower.….encoder.layers.3.`) stay out
+# The language model's own stack: `model.layers.3.`, also behind the prefixes of models that see or hear; the stacks
+# of their other towers (`vision_tower.….encoder.layers.3.`) stay out
 _LAYER = re.compile(r"(?:(?:model|language_model|text_model)\.)*layers\.(\d+)\.")
 
 
@@ -35,8 +34,8 @@ def layer_count(files: ModelFiles) -> int:
 def linear_layers(files: ModelFiles) -> dict[str, tuple[int, int]]:
     """Return the linear layers inside the decoder layers: path, without `.weight`, to shape `(out, in)`.
 
-    A linear layer is a matrix named `….weight`; norms have vectors, and embeddings lie outside the layers.
-    The order is that of the layers, lowest first.
+    A linear layer is a matrix named `….weight`; norms have vectors, and embeddings lie outside the layers. The order
+    is that of the layers, lowest first.
     """
     found = [
         (index, name.removesuffix(".weight"), (info.shape[0], info.shape[1]))

@@ -1,7 +1,6 @@
 """Adapters of mlx-lm: `adapters.safetensors` with `adapter_config.json`, and the older `adapters.npz`.
 
-In: a folder, or an `AdapterSpec` with its arrays. Out: a `StoredAdapter`, or that folder. MLX keeps the
-factors
+In: a folder, or an `AdapterSpec` with its arrays. Out: a `StoredAdapter`, or that folder. MLX keeps the factors
 transposed: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and DoRA's magnitudes as `m` `[out]`.
 Layout: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md.
 """
@@ -29,7 +28,8 @@ WEIGHTS = "adapters.safetensors"
 OLD_WEIGHTS = "adapters.npz"
 
 _OLD_SCALE = 20.0
-"""The scale that was fixed in the program that wrote `adapters.npz`, which does not say it."""
+"""What the program that wrote `adapters.npz` multiplied by; the file does not say it. Its first versions took 2: put
+`{"lora_parameters": {"scale": 2}}` as `adapter_config.json` beside a file of theirs."""
 
 _PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "m": "lora_magnitude_vector"}
 
@@ -50,7 +50,9 @@ def read(file: Path, config: Mapping[str, Any] | None) -> StoredAdapter:
         return StoredAdapter(file, kind, arrays, {}, base=base)
     if kind not in ("lora", "dora"):
         raise AdapterError(f"{file.parent / CONFIG}: fine_tune_type is {kind!r}; expected lora, dora or full")
-    settings = config.get("lora_parameters") or {}
+    settings = config.get("lora_parameters")
+    if not isinstance(settings, Mapping):
+        settings = {}
     scale = settings.get("scale", _OLD_SCALE if file.suffix == ".npz" else None)
     if not isinstance(scale, int | float):
         raise AdapterError(f'{file.parent / CONFIG}: "lora_parameters" has no number "scale"')
@@ -86,8 +88,8 @@ def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
 def write(folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles) -> None:
     """Write `adapters.safetensors` and `adapter_config.json` into an existing folder.
 
-    mlx-lm knows one rank and one scale: lower ranks are filled up with zeros, and other scales go into B,
-    which computes the same.
+    mlx-lm knows one rank and one scale: lower ranks are filled up with zeros, and other scales go into B, which
+    computes the same.
     """
     config: dict[str, Any] = {"fine_tune_type": spec.kind, "model": files.public_name}
     if spec.kind == "full":

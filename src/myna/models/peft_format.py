@@ -2,8 +2,7 @@
 
 In: a folder, or an `AdapterSpec` with its arrays. Out: a `StoredAdapter`, or that folder, which
 `peft.PeftModel.from_pretrained` reads. What PEFT can do and we can't is refused by name, never ignored.
-Layout: https://huggingface.co/docs/peft/developer_guides/checkpoint (names and config as PEFT 0.21 writes
-them).
+Layout: https://huggingface.co/docs/peft/developer_guides/checkpoint (names and config as PEFT 0.21 writes them).
 """
 
 from __future__ import annotations
@@ -108,16 +107,18 @@ def _refuse_what_we_cannot_do(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _scale(folder: Path, config: Mapping[str, Any], path: str, rank: int) -> float:
-    says = _by_pattern(config.get("rank_pattern"), path, config.get("r"))
+    try:
+        says = _by_pattern(config.get("rank_pattern"), path, config.get("r"))
+        alpha = float(_by_pattern(config.get("alpha_pattern"), path, config.get("lora_alpha")))
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise AdapterError(f"{folder / CONFIG}: rank and alpha of {path} can't be made out ({error})") from error
     if says != rank:
         raise AdapterError(f"{folder}: {CONFIG} gives {path} rank {says}, but its lora_A has {rank} rows")
-    alpha = float(_by_pattern(config.get("alpha_pattern"), path, config.get("lora_alpha", 8)))
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
 
 def _by_pattern(patterns: Mapping[str, Any] | None, path: str, default: Any) -> Any:
-    """PEFT's patterns are regular expressions for the end of a path, beginning at a name; the first match
-    wins."""
+    """PEFT's patterns are regular expressions for the end of a path, beginning at a name; the first match wins."""
     for pattern, value in (patterns or {}).items():
         if re.match(rf"(.*\.)?({pattern})$", path):
             return value
@@ -157,8 +158,7 @@ def _config(spec: AdapterSpec, files: ModelFiles) -> dict[str, Any]:
 
 
 def alpha_of(target: LoraTarget) -> float:
-    """Return the alpha with `alpha / rank == scale`, or within one unit in the last place where there is
-    none."""
+    """Return the alpha with `alpha / rank == scale`, or within one unit in the last place where there is none."""
     alpha = target.scale * target.rank
     for candidate in (alpha, math.nextafter(alpha, -math.inf), math.nextafter(alpha, math.inf)):
         if candidate / target.rank == target.scale:

@@ -1,7 +1,7 @@
 """What is trained on top of a base model: which layers, with which rank and scale, and how it starts.
 
-In: a base model's tensor headers and a few settings. Out: an `AdapterSpec` and the first adapter's arrays.
-Knows no tensor library and no file format: arrays are NumPy, names are those of the base model's files.
+In: a base model's tensor headers and a few settings. Out: an `AdapterSpec` and the first adapter's arrays. Knows no
+tensor library and no file format: arrays are NumPy, names are those of the base model's files.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from myna.models.tensors import FLOATING_TYPES
 class LoraTarget:
     """One adapted linear layer: `y = W x + scale · B (A x)`.
 
-    rank: rows of A `[rank, in]` and columns of B `[out, rank]`. scale: alpha / rank, for rsLoRA alpha /
-    √rank.
+    rank: rows of A `[rank, in]` and columns of B `[out, rank]`. scale: alpha / rank, for rsLoRA alpha / √rank.
     """
 
     rank: int
@@ -37,10 +36,9 @@ class LoraTarget:
 class AdapterSpec:
     """Which tensors of a model are trained, and how.
 
-    kind `lora` (Hu et al. 2021, arXiv 2106.09685) or `dora` (Liu et al. 2024, arXiv 2402.09353): `targets`
-    maps the path of each adapted linear layer, such as `model.layers.0.self_attn.q_proj`, to its rank and
-    scale; the trainable tensors are `<path>.lora_A.weight`, `<path>.lora_B.weight` and, for DoRA,
-    `<path>.lora_magnitude_vector`.
+    kind `lora` (Hu et al. 2021, arXiv 2106.09685) or `dora` (Liu et al. 2024, arXiv 2402.09353): `targets` maps the
+    path of each adapted linear layer, such as `model.layers.0.self_attn.q_proj`, to its rank and scale; the trainable
+    tensors are `<path>.lora_A.weight`, `<path>.lora_B.weight` and, for DoRA, `<path>.lora_magnitude_vector`.
     kind `full`: `weights` are the names of the base model's tensors that are trained themselves.
     dropout: probability that an input of A is dropped in training.
     """
@@ -63,10 +61,10 @@ def resolve(
 ) -> AdapterSpec:
     """Say what these settings mean for this model, from its tensor headers alone.
 
-    keys: linear layers by their path in a decoder layer (`self_attn.q_proj`) or the end of it (`q_proj`);
-    None takes all. num_layers: decoder layers counted from the top, -1 all; with kind `full`, -1 means every
-    tensor, embeddings and head too. Raises `AdapterError` for more layers than the model has, an unknown key,
-    or a rank above the size of a layer.
+    keys: linear layers by their path in a decoder layer (`self_attn.q_proj`) or the end of it (`q_proj`); None takes
+    all. num_layers: decoder layers counted from the top, -1 all; with kind `full`, -1 means every tensor, embeddings
+    and head too. Raises `AdapterError` for more layers than the model has, an unknown key, or a rank above the size
+    of a layer.
     """
     count = layer_count(files)
     if not 1 <= num_layers <= count and num_layers != -1:
@@ -143,10 +141,9 @@ def tensor_shapes(spec: AdapterSpec, files: ModelFiles) -> dict[str, tuple[int, 
 def initial_tensors(spec: AdapterSpec, files: ModelFiles, seed: int) -> dict[str, NDArray[np.float32]]:
     """Return how a fresh adapter starts: A uniform in ±1/√in, B zero, so that it changes nothing.
 
-    Each A has a random stream of its own, from `seed` and its name (NumPy's PCG64), so that neither the
-    machine nor the choice of other layers changes it. DoRA's magnitudes are left out: they are the base
-    weights' row norms, which an engine takes from the weights it has loaded. Nothing for kind `full`, which
-    starts from the base.
+    Each A has a random stream of its own, from `seed` and its name (NumPy's PCG64), so that neither the machine nor
+    the choice of other layers changes it. DoRA's magnitudes are left out: they are the base weights' row norms, which
+    an engine takes from the weights it has loaded. Nothing for kind `full`, which starts from the base.
     """
     tensors: dict[str, NDArray[np.float32]] = {}
     for name, shape in tensor_shapes(spec, files).items():

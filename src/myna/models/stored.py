@@ -1,12 +1,12 @@
 """An adapter as some format stores it, before it has met its base model, and fitting it to that base.
 
-In: arrays under the paths that the file uses. Out: an `AdapterSpec` and arrays under the base model's names,
-every shape checked. Knows neither the formats nor where files lie.
+In: arrays under the paths that the file uses. Out: an `AdapterSpec` and arrays under the base model's names, every
+shape checked. Knows neither the formats nor where files lie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,9 @@ from myna.models.spec import AdapterSpec, LoraTarget, tensor_shapes
 class StoredAdapter:
     """What an adapter's files say.
 
-    path: the folder, for messages. tensors: named as `AdapterSpec` names them, but under the file's own
-    paths.
-    scales: the factor of each adapted layer, by path; empty for kind `full`. base: the model that it says it
-    was made for, None when it says nothing.
+    path: the folder, for messages. tensors: named as `AdapterSpec` names them, but under the file's own paths.
+    scales: the factor of each adapted layer, by path; empty for kind `full`. base: the model that it says it was made
+    for, None when it says nothing.
     """
 
     path: Path
@@ -42,21 +41,13 @@ class StoredAdapter:
 def fit(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec, dict[str, NDArray[np.float32]]]:
     """Return the adapter under the base model's names, float32.
 
-    Raises `AdapterError` naming the first layer that the base lacks, or whose shape differs, with both
-    shapes.
+    Raises `AdapterError` naming the first layer that the base lacks, or whose shape differs, with both shapes.
     """
     if stored.kind == "full":
         spec = AdapterSpec("full", {}, tuple(sorted(stored.tensors)))
         tensors = {name: as_float32(array) for name, array in stored.tensors.items()}
     else:
-        paths = {path: _path_in_base(path, stored, files) for path in stored.scales}
-        targets, tensors = {}, {}
-        for path, own in paths.items():
-            down = _tensor(stored, f"{path}.lora_A.weight")
-            targets[own] = LoraTarget(down.shape[0], stored.scales[path])
-            for part in _parts(stored.kind):
-                tensors[f"{own}.{part}"] = as_float32(_tensor(stored, f"{path}.{part}"))
-        spec = AdapterSpec(stored.kind, targets, dropout=stored.dropout)
+        spec, tensors = _fit_low_rank(stored, files)
     try:
         shapes = tensor_shapes(spec, files)
     except AdapterError as error:
@@ -68,6 +59,22 @@ def fit(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec, dict[str
                 f"{files.public_name} needs {_text(shapes[name])}{_made_for(stored)}"
             )
     return spec, tensors
+
+
+def _fit_low_rank(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec, dict[str, NDArray[np.float32]]]:
+    linear = linear_layers(files)
+    targets: dict[str, LoraTarget] = {}
+    tensors: dict[str, NDArray[np.float32]] = {}
+    left = set(stored.tensors)
+    for path, scale in stored.scales.items():
+        own = path if path in linear else _path_in_base(path, linear, stored, files)
+        for part in _parts(stored.kind):
+            tensors[f"{own}.{part}"] = as_float32(_tensor(stored, f"{path}.{part}"))
+            left.remove(f"{path}.{part}")
+        targets[own] = LoraTarget(len(tensors[f"{own}.lora_A.weight"]), scale)
+    if left:
+        raise AdapterError(f"{stored.path}: {min(left)} has no counterpart; the adapter is incomplete, copy it again")
+    return AdapterSpec(stored.kind, targets, dropout=stored.dropout), tensors
 
 
 def _parts(kind: str) -> tuple[str, ...]:
@@ -84,12 +91,9 @@ def _tensor(stored: StoredAdapter, name: str) -> NDArray[Any]:
     return array
 
 
-def _path_in_base(path: str, stored: StoredAdapter, files: ModelFiles) -> str:
-    """Return the base's name of a layer. Prefixes differ between formats and versions of a library
-    (`language_model.model.layers.3.` and `model.language_model.layers.3.`); what follows does not."""
-    linear = linear_layers(files)
-    if path in linear:
-        return path
+def _path_in_base(path: str, linear: Collection[str], stored: StoredAdapter, files: ModelFiles) -> str:
+    """Return the base's name of a layer that has another name in the adapter. Prefixes differ between formats and
+    versions of a library (`language_model.model.layers.3.`, `model.language_model.layers.3.`); the rest does not."""
     index = layer_index(path)
     if index is None:
         raise AdapterError(

@@ -1,8 +1,8 @@
 """Safetensors files: where each tensor lies, reading its bytes, and writing a file tensor by tensor.
 
-In: a path, or named arrays (or sources of them, made when their turn comes). Out: `TensorInfo`, NumPy arrays,
-a file. Reads plainly, chunk by chunk, without mapping files into memory, so that memory stays what the caller
-allocates. Format specification: https://github.com/huggingface/safetensors#format. Knows nothing of models.
+In: a path, or named arrays (or sources of them, made when their turn comes). Out: `TensorInfo`, NumPy arrays, a file.
+Reads plainly, chunk by chunk, without mapping files into memory, so that memory stays what the caller allocates.
+Format specification: https://github.com/huggingface/safetensors#format. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class TensorSource:
-    """A tensor that is made only when it is written: `chunks()` gives its elements in row-major order, in
-    pieces."""
+    """A tensor that is made only when it is written: `chunks()` gives its elements in row-major order, in pieces."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -86,8 +85,7 @@ class TensorSource:
 
 
 def numpy_type(dtype: str) -> np.dtype[Any]:
-    """Return the NumPy type of a safetensors dtype name. Raises `ModelError` for one that NumPy can't
-    hold."""
+    """Return the NumPy type of a safetensors dtype name. Raises `ModelError` for one that NumPy can't hold."""
     if dtype not in _NUMPY_TYPES:
         raise ModelError(f"tensors of type {dtype} can't be read; known types: {', '.join(_NUMPY_TYPES)}")
     return _NUMPY_TYPES[dtype]
@@ -96,8 +94,8 @@ def numpy_type(dtype: str) -> np.dtype[Any]:
 def read_header(file: Path) -> dict[str, TensorInfo]:
     """Return where every tensor of a safetensors file lies.
 
-    The whole layout is checked: header size, JSON, types, shapes, offsets without overlap or gap, file
-    length. Raises `ModelError` naming the file and what is wrong in it.
+    The whole layout is checked: header size, JSON, types, shapes, offsets without overlap or gap, file length. Raises
+    `ModelError` naming the file and what is wrong in it.
     """
     try:
         with file.open("rb") as opened:
@@ -183,8 +181,8 @@ def _are_sizes(values: list[Any]) -> bool:
 def read_into(info: TensorInfo, buffer: NDArray[Any], offset: int = 0) -> None:
     """Fill `buffer` with the tensor's bytes from byte `offset` on, without any copy in between.
 
-    buffer: any C-contiguous writable array; its size in bytes says how much is read.
-    Raises `ModelError` when the file has become shorter or can't be read.
+    buffer: any C-contiguous writable array; its size in bytes says how much is read. Raises `ModelError` when the
+    file has become shorter or can't be read.
     """
     target = buffer.reshape(-1).view(np.uint8).data
     if offset + len(target) > info.bytes:
@@ -209,8 +207,7 @@ def read_tensor(info: TensorInfo) -> NDArray[Any]:
 
 
 def read_chunks(info: TensorInfo, *, chunk_bytes: int = 1 << 24) -> Iterator[NDArray[Any]]:
-    """Yield the tensor as runs of whole rows of its first axis, each at most `chunk_bytes` (but one row at
-    least)."""
+    """Yield the tensor as runs of whole rows of its first axis, each at most `chunk_bytes` (but one row at least)."""
     if not info.shape or not info.size:
         yield read_tensor(info)
         return
@@ -230,10 +227,9 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file, holding no more than one chunk of one source at a time.
 
-    The header comes first, from types and shapes alone; tensors follow by falling alignment, then by name, as
-    the reference implementation orders them. metadata: goes in as it is; `{"format": "pt"}` when None, which
-    transformers expects. The file is flushed to disk. Raises `ValueError` for a source whose chunks do not
-    add up.
+    The header comes first, from types and shapes alone; tensors follow by falling alignment, then by name, as the
+    reference implementation orders them. metadata: goes in as it is; `{"format": "pt"}` when None, which transformers
+    expects. The file is flushed to disk. Raises `ValueError` for a source whose chunks do not add up.
     """
     sources = {
         name: tensor if isinstance(tensor, TensorSource) else _source(tensor) for name, tensor in tensors.items()
