@@ -173,5 +173,11 @@ class Engine(Protocol):
     def device(self) -> Device:
         """Tell what `auto` would choose here."""
 
+    def matrix_speed(self) -> dict[str, float]:
+        """Measure matrix products for about half a second.
+
+        Returns floating-point operations per second by dtype.
+        """
+
     def peak_memory_bytes(self) -> int:
         """Return the peak memory of this process: resident set on CPU, allocated memory on an accelerator."""

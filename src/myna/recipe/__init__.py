@@ -5,11 +5,12 @@ turns a file and a command line's flags into a recipe, `writing` turns a recipe 
 files of examples, engines or the command line.
 """
 
-from myna.recipe.reading import LoadedRecipe, from_yaml, load_recipe
+from myna.recipe.reading import OTHER_NAMES, LoadedRecipe, from_yaml, load_recipe
 from myna.recipe.settings import SECTIONS, LearningRateSchedule, LoraParameters, Recipe
 from myna.recipe.writing import to_yaml
 
 __all__ = [
+    "OTHER_NAMES",
     "SECTIONS",
     "LearningRateSchedule",
     "LoadedRecipe",

@@ -19,13 +19,14 @@ from myna.errors import RecipeError, did_you_mean
 from myna.recipe.document import Document, read_document
 from myna.recipe.settings import LearningRateSchedule, LoraParameters, Recipe, fetched_folder
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "lora_layers": "num_layers",
     "text_feature": "text_key",
     "prompt_feature": "prompt_key",
     "completion_feature": "completion_key",
     "chat_feature": "messages_key",
 }
+"""Names that mlx_lm has, or had, for our fields."""
 
 _WITHOUT_MEANING = {
     "clear_cache_threshold": "memory is returned to the system without it",
@@ -35,8 +36,14 @@ _WITHOUT_MEANING = {
     "config": "the recipe is this file",
 }
 
-_EXCLUDING = {"iters": "epochs", "epochs": "iters", "scale": "alpha", "alpha": "scale"}
-"""A flag replaces the file's setting that says the same in another way."""
+_REPLACES = {
+    "iters": "epochs",
+    "epochs": "iters",
+    "scale": "alpha",
+    "alpha": "scale",
+    "name": "arguments",
+}
+"""A flag takes away the file's setting that says the same in another way, or belongs to what it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,11 @@ def _build(document: Document, overrides: Mapping[str, Any], source: str) -> Loa
         f"optimizer_config.{recipe.optimizer}.{name}: {value} has no meaning here and is ignored"
         for name, value in recipe.options_without_meaning.items()
     ]
+    if "learning_rate" in overrides and recipe.lr_schedule is not None and recipe.lr_schedule.arguments:
+        notices.append(
+            f"learning_rate {recipe.learning_rate:g} is not used: the arguments of lr_schedule say"
+            f" {recipe.lr_schedule.arguments[0]:g}"
+        )
     return LoadedRecipe(recipe, tuple(notices))
 
 
@@ -91,7 +103,7 @@ def _translate(given: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any],
     values: dict[str, Any] = {}
     notices: list[str] = []
     for key, value in given.items():
-        name = _OTHER_NAMES.get(key, key)
+        name = OTHER_NAMES.get(key, key)
         if name in values:
             place.refuse((key,), f"{key} and {name} are the same setting; give one of them")
         if key == "trust_remote_code":
@@ -125,8 +137,7 @@ def _overlaid(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str,
             result[name] = _overlaid(dict(below), value)
         else:
             result[name] = value
-        other = _EXCLUDING.get(name)
-        if other is not None and other not in overrides:
+        if value != below and (other := _REPLACES.get(name)) is not None and other not in overrides:
             result.pop(other, None)
     return result
 
@@ -162,7 +173,7 @@ class _Place:
         """`file:line: ` of the setting, the nearest one around it, or nothing for one given by flag."""
         if path and _holds(self.overrides, path):
             return ""
-        names = [path, *((other, *path[1:]) for other, name in _OTHER_NAMES.items() if path[:1] == (name,))]
+        names = [path, *((other, *path[1:]) for other, name in OTHER_NAMES.items() if path[:1] == (name,))]
         for candidate in names:
             for length in range(len(candidate), 0, -1):
                 if candidate[:length] in self.lines:
@@ -199,16 +210,14 @@ def _owner(path: tuple[str, ...]) -> type[BaseModel]:
 
 
 def _names(owner: type[BaseModel]) -> Iterable[str]:
-    return [*owner.model_fields, *_OTHER_NAMES, *_WITHOUT_MEANING] if owner is Recipe else owner.model_fields
+    return [*owner.model_fields, *OTHER_NAMES, *_WITHOUT_MEANING] if owner is Recipe else owner.model_fields
 
 
 def _expected(kind: str, problem: ErrorDetails) -> str:
     limits = problem.get("ctx", {})
     number = {"int": "a whole number", "float": "a number", "finite": "a finite number"}
     if kind == "literal_error":
-        return str(limits["expected"]) + did_you_mean(
-            str(problem["input"]), re.findall(r"'([^']*)'", str(limits))
-        )
+        return str(limits["expected"]) + did_you_mean(str(problem["input"]), re.findall(r"'([^']*)'", str(limits)))
     for bound, words in {
         "greater_than_equal": ("ge", "{} or more"),
         "greater_than": ("gt", "a number above {}"),

@@ -91,6 +91,10 @@ def fetched_folder(hf_dataset: object) -> str:
     return "data/" + (re.sub(r"[^\w.-]+", "-", name).strip("-.") or "hub")
 
 
+def _zero_is_none(value: object) -> object:
+    return None if value == 0 and not isinstance(value, bool) else value
+
+
 def _words(value: object) -> object:
     """Let `q_proj,v_proj` stand for a list, as a flag gives it."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -136,9 +140,7 @@ class LoraParameters(BaseModel):
                 f" {self.alpha / self.rank:g})"
             )
         if self.rslora and self.alpha is None:
-            raise ValueError(
-                "rslora divides alpha by √rank, and alpha is not given; give alpha instead of scale"
-            )
+            raise ValueError("rslora divides alpha by √rank, and alpha is not given; give alpha instead of scale")
         if self.keys is not None and not all(self.keys):
             raise ValueError("keys has an empty name; leave keys out to adapt all linear layers")
         if self.keys == ():
@@ -158,9 +160,7 @@ class LearningRateSchedule(BaseModel):
 
     model_config = _CONFIG
 
-    name: Literal["constant", "linear_schedule", "cosine_decay", "step_decay", "exponential_decay"] = (
-        "constant"
-    )
+    name: Literal["constant", "linear_schedule", "cosine_decay", "step_decay", "exponential_decay"] = "constant"
     """How the learning rate goes on after the warm-up."""
     arguments: tuple[float, ...] = ()
     """As mlx's schedule takes them, initial value first; empty: from learning_rate to 0 over the run."""
@@ -225,16 +225,14 @@ class Recipe(BaseModel):
     """An optimizer step takes batch_size × grad_accumulation_steps examples."""
     optimizer: Literal["adam", "adamw", "sgd", "adafactor", "muon"] = "adam"
     """The optimizer."""
-    optimizer_config: dict[str, dict[str, Annotated[Any, AfterValidator(_option)]]] = Field(
-        default_factory=dict
-    )
+    optimizer_config: dict[str, dict[str, Annotated[Any, AfterValidator(_option)]]] = Field(default_factory=dict)
     """Options by optimizer, in mlx's form: {adamw: {weight_decay: 0.05}}."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """Learning rate, where no schedule says otherwise."""
     lr_schedule: LearningRateSchedule | None = None
     """Schedule of the learning rate."""
-    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
-    """Gradients are clipped to this L2 norm; null does not clip."""
+    max_grad_norm: Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_zero_is_none)] = 1.0
+    """Gradients are clipped to this L2 norm; 0 does not clip."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Determines the order of the data, the fresh adapter and dropout."""
 
@@ -293,9 +291,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Recipe:
         if self.num_layers == 0:
-            raise ValueError(
-                "num_layers is 0, which trains nothing; expected 1 or more, or -1 for all layers"
-            )
+            raise ValueError("num_layers is 0, which trains nothing; expected 1 or more, or -1 for all layers")
         if self.iters is not None and self.epochs is not None:
             raise ValueError(f"iters is {self.iters} and epochs is {self.epochs:g}; give one of them")
         keys = [self.text_key, self.prompt_key, self.completion_key, self.messages_key]

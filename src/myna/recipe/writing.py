@@ -39,7 +39,5 @@ def to_yaml(recipe: Recipe) -> str:
 
 
 def _entry(name: str, value: Any) -> str:
-    written: str = yaml.dump(
-        {name: value}, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=math.inf
-    )
+    written: str = yaml.dump({name: value}, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=math.inf)
     return written.rstrip("\n")

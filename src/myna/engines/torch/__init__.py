@@ -9,6 +9,7 @@ import ctypes
 import platform
 import resource
 import sys
+import time
 
 import torch
 
@@ -18,6 +19,8 @@ from myna.engines.torch.model import TorchModel
 from myna.errors import ModelError, RecipeError
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
+
+_MEASURED = (torch.float32, torch.bfloat16)
 
 _EXPANDED_SHARE = 0.25
 """Weights are expanded to the dtype they are computed in while that takes at most this share of the memory."""
@@ -61,12 +64,35 @@ class TorchEngine:
         kind = "mps" if place.type == "mps" else "cpu"
         return Device(platform.processor() or platform.machine(), kind, _memory_bytes(place), dtype, notes)  # type: ignore[arg-type]
 
+    def matrix_speed(self) -> dict[str, float]:
+        """See `engines.base.Engine`."""
+        place = _device("auto")
+        return {str(dtype).removeprefix("torch."): _matrix_speed(dtype, place) for dtype in _MEASURED}
+
     def peak_memory_bytes(self) -> int:
         """See `engines.base.Engine`."""
         if torch.cuda.is_available() and torch.cuda.memory_allocated():
             return torch.cuda.max_memory_allocated()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+@torch.no_grad()
+def _matrix_speed(dtype: torch.dtype, place: torch.device) -> float:
+    """Best floating-point operations per second of square products, larger until one takes a while.
+
+    Where a dtype has no arithmetic of its own, a large product may take half a minute.
+    """
+    size, best, begun = 64, 0.0, time.perf_counter()
+    while time.perf_counter() - begun < 0.25:
+        matrix = torch.ones(size, size, dtype=dtype, device=place)
+        start = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()  # asking for a number waits for an accelerator to finish
+        seconds = time.perf_counter() - start
+        best = max(best, 2 * size**3 / seconds)
+        if seconds < 0.01:
+            size = min(2 * size, 4096)
+    return best
 
 
 def _device(name: str) -> torch.device:

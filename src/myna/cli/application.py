@@ -1,0 +1,101 @@
+"""Parsing a command line, running its command, and turning every way it can end into an exit code.
+
+A command returns what `--json` shows and prints the rest itself; with `--json` everything it prints goes to
+standard error. Knows nothing of what commands do.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from itertools import takewhile
+
+from cyclopts import App, CycloptsError
+
+from myna import __version__
+from myna.cli.commands import GROUPS
+from myna.cli.terminal import report_error, write_json
+from myna.errors import MynaError, ResourceError, did_you_mean
+
+_SUBJECTS = {"data": "Look at training data", "model": "Get a base model and look at it"}
+"""First words of commands that have two."""
+
+
+def build_app() -> App:
+    """Return the parser of all commands; a command's module is imported only when it is called."""
+    app = App(
+        name="myna",
+        version=__version__,
+        help_flags=["--help", "-h"],
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        print_error=False,
+        exit_on_error=False,
+    )
+    for name, summary in _SUBJECTS.items():
+        app.command(App(name=name, help=summary))
+    for group in GROUPS.values():
+        for command in group:
+            *subject, word = command.name.split()
+            place = app[subject[0]] if subject else app
+            place.command(f"myna.cli.{command.target}", name=word, help=command.summary)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return the exit code. Ctrl-C and a closed pipe are the caller's."""
+    as_json, debug = "--json" in arguments, "--debug" in arguments
+    if (unknown := _unknown_command(arguments)) is not None:
+        report_error("UsageError", unknown, as_json=as_json)
+        return 2
+    try:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            command, bound, _ = build_app().parse_args(list(arguments))
+            result = command(*bound.args, **bound.kwargs)
+        if as_json and result is not None:
+            write_json(result)
+        return 0
+    except CycloptsError as error:
+        report_error("UsageError", f"{error}{_help_hint(arguments)}", as_json=as_json)
+        return 2
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except MemoryError:
+        return _fail(
+            ResourceError("memory ran out; lower --batch-size, --max-seq-length or --num-layers"), as_json, debug
+        )
+    except MynaError as error:
+        return _fail(error, as_json, debug)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message = f"Myna failed in a way that it should not: {type(error).__name__}: {error}\n"
+        report_error(type(error).__name__, message + "With --debug it shows where.", as_json=as_json)
+        return 1
+
+
+def _fail(error: MynaError, as_json: bool, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    report_error(type(error).__name__, str(error), as_json=as_json)
+    return error.exit_code
+
+
+def _unknown_command(arguments: Sequence[str]) -> str | None:
+    """Say what is wrong with the words that should name a command, or None when they do."""
+    names = [command.name for group in GROUPS.values() for command in group]
+    given = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    wanted = " ".join(given[: 2 if given and given[0] in _SUBJECTS else 1])
+    if wanted in names or wanted in _SUBJECTS:
+        return None
+    if not wanted:
+        return f"the command comes first, before {arguments[0]!r}\nAll commands: myna --help"
+    return f"unknown command {wanted!r}{did_you_mean(wanted, names)}\nAll commands: myna --help"
+
+
+def _help_hint(arguments: Sequence[str]) -> str:
+    words = takewhile(lambda word: not word.startswith("-"), arguments)
+    given = list(words)[: 2 if arguments[0] in _SUBJECTS else 1]
+    return f"\nFlags and arguments: myna {' '.join(given)} --help"

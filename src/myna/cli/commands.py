@@ -1,0 +1,64 @@
+"""The table of all commands: where each one is and what it does in a line.
+
+The overview (`myna --help`) and the parser are both made from it. Imported at every start, so nothing heavy
+is imported here and commands are named, not imported.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TextIO
+
+from myna.cli.terminal import emphasis
+
+
+class Command(NamedTuple):
+    """A command: the words that call it, `module:function` under `myna.cli`, and what it does."""
+
+    name: str
+    target: str
+    summary: str
+
+
+GROUPS: dict[str, tuple[Command, ...]] = {
+    "Data and models": (
+        Command("data show", "data:show", "Show a sample token by token, with its loss mask"),
+        Command("model get", "model:get", "Download a model from the hub"),
+        Command("model info", "model:info", "Tell a model's architecture, size, layers and tokenizer"),
+    ),
+    "Training": (
+        Command("train", "train:train", "Train by a recipe or flags, or go on with a run"),
+        Command("test", "testing:measure", "Measure loss and perplexity: base, adapter or every checkpoint"),
+        Command("report", "report:report", "Write a run's report.html again"),
+    ),
+    "Using": (
+        Command("generate", "generate:generate", "Answer a prompt, or a file of prompts"),
+        Command("chat", "chat:chat", "Talk with a model"),
+        Command("fuse", "fuse:fuse", "Fuse an adapter into a model folder of its own"),
+    ),
+    "This machine": (
+        Command("doctor", "doctor:doctor", "Tell what this machine offers, what is missing, and how to mend it"),
+    ),
+}
+
+
+def overview(stream: TextIO) -> str:
+    """Return the help of `myna` itself, with headings emphasised where `stream` shows it."""
+    commands = [command for group in GROUPS.values() for command in group]
+    width = max(len(command.name) for command in commands)
+    lines = [
+        f"{emphasis('Usage:', '1', stream)} myna COMMAND [flags]",
+        "",
+        "Teach a small local language model to speak your database or your documents, on your machine.",
+    ]
+    for heading, group in GROUPS.items():
+        lines += ["", emphasis(heading, "1", stream)]
+        lines += [f"  {command.name:<{width}}  {command.summary}" for command in group]
+    lines += [
+        "",
+        emphasis("Flags", "1", stream),
+        f"  {'--help, -h':<{width}}  Show this, or a command's flags: myna train --help",
+        f"  {'--version':<{width}}  Show the version",
+        "",
+        "Every command takes --json (one JSON object on standard output) and --debug (tracebacks).",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,155 @@
+"""`myna doctor`: what this machine offers, what is fast on it, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from myna.cli.flags import COMMON, Common
+from myna.cli.terminal import emphasis
+from myna.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from myna.engines.base import Engine
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
+_OPTIONAL = {"datasets": "hf_dataset in a recipe reads data sets of the hub"}
+_CAPABILITIES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bfloat16",
+    "amx_tile": "AMX",
+    "amx_bf16": "AMX bfloat16",
+    "asimd": "NEON",
+    "bf16": "bfloat16",
+}
+"""What Linux calls the instructions that matter here, and everybody else."""
+
+_ENOUGH_FREE_BYTES = 2e9
+
+
+def doctor(*, common: Common = COMMON) -> dict[str, Any]:
+    """Tell what this machine offers, what is missing, and how to mend it."""
+    facts: dict[str, Any] = {**_machine(), "libraries": {name: _version(name) for name in _LIBRARIES}}
+    missing = _missing()
+    try:
+        from myna.engines import choose
+
+        engine = choose("auto")
+        facts |= _engine(engine)
+    except MissingDependency as error:
+        missing.insert(0, str(error))
+    facts["missing"] = missing
+    _show(facts)
+    return facts
+
+
+def _machine() -> dict[str, Any]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return {
+        "myna": version_of_myna(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor_name(),
+        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
+        "capabilities": _capabilities(),
+        "memory_bytes": memory.total,
+        "available_memory_bytes": memory.available,
+        "free_disk_bytes": shutil.disk_usage(Path.cwd()).free,
+    }
+
+
+def version_of_myna() -> str:
+    """Return this package's own version."""
+    from myna import __version__
+
+    return __version__
+
+
+def _engine(engine: Engine) -> dict[str, Any]:
+    return {
+        "engine": engine.name,
+        "device": asdict(engine.device()),
+        "floating_point_operations_per_second": engine.matrix_speed(),
+    }
+
+
+def _missing() -> list[str]:
+    missing = [
+        f"{name} is not installed ({use}): pip install {name}"
+        for name, use in _OPTIONAL.items()
+        if _version(name) is None
+    ]
+    if shutil.disk_usage(Path.cwd()).free < _ENOUGH_FREE_BYTES:
+        missing.append(f"little disk space is left in {Path.cwd()}: make room before training")
+    return missing
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_information() -> dict[str, str]:
+    """Return the first processor's entries of /proc/cpuinfo; empty where there is none."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {}
+    first = path.read_text(encoding="utf-8", errors="replace").split("\n\n", maxsplit=1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _processor_name() -> str:
+    return _cpu_information().get("model name") or platform.processor() or platform.machine()
+
+
+def _capabilities() -> list[str]:
+    information = _cpu_information()
+    found = f"{information.get('flags', '')} {information.get('Features', '')}".split()
+    return [name for flag, name in _CAPABILITIES.items() if flag in found]
+
+
+def _show(facts: dict[str, Any]) -> None:
+    rows = [
+        ("Myna", f"{facts['myna']} on Python {facts['python']}, {facts['system']}"),
+        ("Processor", f"{facts['processor']}, {facts['cores']} cores"),
+        ("Can do", ", ".join(facts["capabilities"]) or "unknown"),
+        (
+            "Memory",
+            f"{facts['memory_bytes'] / 1e9:.1f} GB, {facts['available_memory_bytes'] / 1e9:.1f} GB available",
+        ),
+        ("Disk", f"{facts['free_disk_bytes'] / 1e9:.1f} GB free here"),
+    ]
+    if "device" in facts:
+        device = facts["device"]
+        speeds = facts["floating_point_operations_per_second"]
+        rows += [
+            (
+                "Engine",
+                f"{facts['engine']} on {device['name']} ({device['kind']}, {device['memory_bytes'] / 1e9:.1f} GB)",
+            ),
+            ("", ", ".join(device["notes"])),
+            ("Fast here", ", ".join(f"{name} {speed / 1e9:,.1f} GFLOP/s" for name, speed in speeds.items())),
+            ("", f"so dtype auto takes {device['dtype']}"),
+        ]
+    installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
+    rows.append(("Libraries", ", ".join(installed)))
+    for name, value in rows:
+        print(f"{emphasis(f'{name:<11}', '1', sys.stdout)}{value}")
+    if facts["missing"]:
+        print(emphasis("\nMissing", "1", sys.stdout))
+        for line in facts["missing"]:
+            print(f"  {line}")
+    else:
+        print("\nNothing is missing.")

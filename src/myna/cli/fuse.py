@@ -1,0 +1,48 @@
+"""`myna fuse`: base model and adapter become one model folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from myna.cli.flags import COMMON, Common, UsageError
+from myna.cli.model_flags import MODEL, ModelAndAdapter, base_model
+
+
+def fuse(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "--save-path", "-o"])] = Path("fused_model"),
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None,
+    check: bool = True,
+    model: ModelAndAdapter = MODEL,
+    common: Common = COMMON,
+) -> dict[str, Any]:
+    """Fuse an adapter into a model folder of its own.
+
+    Parameters
+    ----------
+    output
+        New folder for the fused model.
+    dtype
+        Number type of the fused weights; by default the base model's.
+    check
+        Compare the fused model's logits with those of base and adapter.
+    """
+    from myna.exporting import fuse as fuse_model
+
+    if model.adapter_path is None:
+        raise UsageError("no adapter: give --adapter-path RUN, or the folder of an adapter")
+    result = fuse_model(base_model(model), model.adapter_path, output, dtype=dtype, check=check)
+    for notice in result.notices:
+        print(f"Note: {notice}")
+    print(f"Fused {result.tensors} tensors into {result.folder} ({result.bytes / 1e9:.3f} GB, {result.dtype})")
+    if result.agreement is not None:
+        print(
+            f"Checked: its logits differ from base with adapter by {result.agreement.difference:.1e}"
+            f" at most, relative to the largest (allowed: {result.agreement.tolerance:.1e})"
+        )
+    print(f"Try it: myna generate --model {result.folder} --prompt …")
+    return {**asdict(result), "folder": str(result.folder)}

@@ -1,0 +1,60 @@
+"""`myna model`: get a base model, and look at one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from myna.cli.flags import COMMON, Common
+from myna.cli.terminal import emphasis
+
+
+def get(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
+    """Download a model from the hub, or what is missing of it, and check that it is whole.
+
+    Parameters
+    ----------
+    model
+        Hub id, such as Qwen/Qwen2.5-0.5B-Instruct.
+    """
+    from myna.models.files import find
+
+    files = find(model)
+    print(files.folder)
+    return {"model": files.name, "folder": str(files.folder)}
+
+
+def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
+    """Tell a model's architecture, size, layers and tokenizer.
+
+    Parameters
+    ----------
+    model
+        Folder or hub id.
+    """
+    from myna.models.info import describe
+
+    facts = describe(model)
+    stored = ", ".join(f"{name} {count:,}" for name, count in facts.dtypes.items())
+    tokenizer = facts.tokenizer
+    rows = [
+        ("Model", facts.name),
+        ("Architecture", facts.architecture),
+        ("Parameters", f"{facts.parameters:,} ({stored})"),
+        ("Size", f"{facts.bytes / 1e9:.3f} GB in {facts.shards} file{'' if facts.shards == 1 else 's'}"),
+        ("Layers", f"{facts.layers}, hidden size {facts.hidden_size or 'unknown'}"),
+        ("Context", f"{facts.context_length:,} tokens" if facts.context_length else "unknown"),
+        ("Vocabulary", f"{facts.vocabulary_size:,}" if facts.vocabulary_size else "unknown"),
+        ("Embeddings", "tied: input and output share one matrix" if facts.tied_embeddings else "input and output"),
+        ("Quantised", facts.quantisation or "no"),
+        ("Tokenizer", f"{tokenizer.kind or 'unknown'}, {tokenizer.entries or 'unknown'} entries"),
+        ("Template", "chat template" if tokenizer.chat_template else "no chat template"),
+        ("Ends with", tokenizer.end or "unknown"),
+        ("Adaptable", ""),
+    ]
+    for name, value in rows:
+        print(f"{emphasis(f'{name:<13}', '1', sys.stdout)}{value}".rstrip())
+    for path, (out, into) in facts.linear.items():
+        print(f"  {path}  {into} → {out}")
+    return asdict(facts)

@@ -1,0 +1,64 @@
+"""Standard output and standard error: their encoding, their colours, and how an error is written to them.
+
+Imported at every start, so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+_STEERING = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+
+
+def speak_utf8() -> None:
+    """Read and write UTF-8 whatever the locale says; what it can't express is escaped, never fatal."""
+    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a person looks at `stream` through a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def emphasis(text: str, style: str, stream: TextIO) -> str:
+    """Return `text` in an ANSI style (`1` bold, `31` red …) where `stream` shows colours."""
+    if not is_terminal(stream) or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m"
+
+
+def show_text(text: str, stream: TextIO) -> None:
+    """Write a model's words at once; on a terminal without what could steer it (escape sequences and the like)."""
+    stream.write(text.translate(_STEERING) if stream.isatty() else text)
+    stream.flush()
+
+
+def report_error(kind: str, message: str, *, as_json: bool) -> None:
+    """Write an error: for a person to standard error, or for a program as JSON to standard output."""
+    if as_json:
+        write_json({"error": {"type": kind, "message": message}})
+    else:
+        sys.stderr.write(f"{emphasis('error:', '1;31', sys.stderr)} {message}\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON value and a newline to standard output; what is no number in JSON becomes null."""
+    import json
+
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: _finite(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(element) for element in value]
+    return value
