@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -290,6 +291,16 @@ def test_an_existing_folder_is_never_overwritten_but_an_empty_one_is_used(
     assert (output / "model.safetensors").exists()
     with pytest.raises(ModelError, match="exists already"):
         fuse(str(base), adapter, output / "config.json")
+    with pytest.raises(ModelError, match=r"config\.json is not a folder that you may write to"):
+        fuse(str(base), adapter, output / "config.json" / "deeper" / "fused")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="everything is writable for root")
+def test_a_read_only_place_is_refused_before_anything_is_computed(base: Path, adapter: Path, tmp_path: Path) -> None:
+    place = tmp_path / "read-only"
+    place.mkdir(mode=0o555)
+    with pytest.raises(ModelError, match="read-only is not a folder that you may write to"):
+        fuse(str(base), adapter, place / "fused")
 
 
 def test_an_adapter_of_another_model_or_base_is_told(base: Path, adapter: Path, tmp_path: Path) -> None:

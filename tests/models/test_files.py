@@ -177,7 +177,7 @@ def test_a_folder_around_the_model_is_pointed_into(llama: Path, tmp_path: Path) 
         find(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "./missing", "~/missing", "missing", "a/b/c"])
+@pytest.mark.parametrize("name", ["/no/such/folder", "./missing", "~/missing", "~nobody-here/x", "missing", "a/b/c"])
 def test_a_missing_folder_is_said_to_be_missing(name: str) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         find(name)

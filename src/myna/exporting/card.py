@@ -31,9 +31,8 @@ def model_card(name: str, files: ModelFiles, spec: AdapterSpec, note: Mapping[st
     return (
         f"---\n{yaml.safe_dump(metadata, sort_keys=True, allow_unicode=True)}---\n\n"
         f"# {name}\n\n"
-        f"{files.public_name}, fine-tuned on one machine with Myna; base and adapter are fused, so that any "
-        "program that "
-        "reads the Hugging Face layout can use it.\n\n"
+        f"{files.public_name}, fine-tuned; Myna fused the adapter into the base model, so that any program that reads "
+        "the Hugging Face layout can use it.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         "The licence of the base model applies to these weights too.\n"
     )

@@ -7,6 +7,7 @@ with base and adapter, and only then put there. Knows engines only through the c
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from myna.exporting.agreement import Agreement, compare
 from myna.exporting.arithmetic import Fusion
 from myna.exporting.card import model_card
 from myna.models.adapters import read_adapter, read_note
-from myna.models.files import INDEX, ModelFiles, content_hash, find
+from myna.models.files import INDEX, ModelFiles, content_hash, expanded, find
 from myna.models.tensors import numpy_type, write_tensors
 from myna.runs import write_folder
 
@@ -79,7 +80,7 @@ def fuse(
     tolerance, `AdapterError` for an adapter that does not fit, and `ResourceError` when the disk is too small.
     """
     files = find(model)
-    path, folder = Path(adapter_path), Path(output).expanduser()
+    path, folder = Path(adapter_path), expanded(output)
     spec, tensors = read_adapter(path, files)
     note = read_note(path)
     _check_output(folder)
@@ -107,6 +108,9 @@ def fuse(
 def _check_output(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder}: exists already; give the name of a new folder")
+    place = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ModelError(f"{folder}: {place} is not a folder that you may write to; choose another output")
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from myna.errors import AdapterError, ModelError
 from myna.models import mlx_format, peft_format
-from myna.models.files import ModelFiles, content_hash, read_json, read_tensor
+from myna.models.files import ModelFiles, content_hash, expanded, read_json, read_tensor
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
 from myna.models.stored import StoredAdapter, fit
 from myna.models.tensors import read_header, write_tensors
@@ -83,7 +83,7 @@ def _read(path: Path) -> StoredAdapter:
 
 def _adapter_folder(path: Path) -> Path:
     """Return the folder that holds the adapter's files: `path` itself, its parent, or `adapter/` in it."""
-    path = path.expanduser()
+    path = expanded(path)
     if not path.exists():
         raise AdapterError(f"{path}: no such adapter folder")
     if path.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ class ModelFiles:
     @property
     def public_name(self) -> str:
         """The hub id, or the last part of the folder's path: a name that tells nothing about this machine."""
-        is_folder = Path(self.name).expanduser().resolve() == self.folder
+        is_folder = expanded(self.name).resolve() == self.folder
         return self.folder.name if is_folder else self.name
 
     @property
@@ -93,16 +94,15 @@ def find(model: str) -> ModelFiles:
     files = locate(model)
     if files.quantisation is not None:
         raise ModelError(
-            f"{model}: its weights are quantised ({files.quantisation}), which can't be used yet; give the "
-            "model in "
-            "16 or 32 bits that it was made from"
+            f"{model}: its weights are quantised ({files.quantisation}), which can't be used yet; "
+            "give the model in 16 or 32 bits that it was made from"
         )
     return files
 
 
 def locate(model: str) -> ModelFiles:
     """Do what `find` does, but let quantised weights pass; for describing a model."""
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if not folder.exists():
         if not hub.is_hub_id(model):
             raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
@@ -124,6 +124,11 @@ def locate(model: str) -> ModelFiles:
     return ModelFiles(model, folder, config, tensors)
 
 
+def expanded(path: str | Path) -> Path:
+    """Return the path with `~` replaced by the user's home; a `~name` that is no user stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def _read_config(model: str, folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
@@ -140,7 +145,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: can't be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not valid JSON ({error}); download or copy it again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no JSON object")
@@ -150,8 +155,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def _why_no_config(model: str, folder: Path) -> str:
     if (folder / "recipe.yaml").exists():
         return (
-            f"{model}: a run folder, not a model; give the base model as the model and this as the adapter "
-            "path "
+            f"{model}: a run folder, not a model; give the base model as the model and this as the adapter path "
             "(or fuse the two first)"
         )
     if any((folder / name).exists() for name in ("adapter_config.json", "adapters.npz", "myna.json")):
@@ -179,15 +183,13 @@ def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
         return dict.fromkeys(_complete_set(model, usable))
     if found:
         raise ModelError(
-            f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; download "
-            "the files "
-            "model*.safetensors of this model"
+            f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; "
+            "download the files model*.safetensors of this model"
         )
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise ModelError(
-            f"{model}: of weights only {pickles[0]}, a pickle, which could run any program and is never "
-            "unpickled; "
+            f"{model}: of weights only {pickles[0]}, a pickle, which could run any program and is never unpickled; "
             "convert it to safetensors, or download the model's safetensors files"
         )
     raise ModelError(f"{model}: no weights (no *.safetensors) in {folder}")
@@ -219,8 +221,8 @@ def _complete_set(model: str, paths: list[Path]) -> list[Path]:
     if len(shards) != len(paths) or len({(shard["stem"], shard["count"]) for shard in shards}) != 1:
         raise ModelError(
             f"{model}: several safetensors files and no {INDEX} to say which belong to it: "
-            f"{', '.join(path.name for path in paths[:4])}; download the index too, or keep only the "
-            "model's own files"
+            f"{', '.join(path.name for path in paths[:4])}; "
+            "download the index too, or keep only the model's own files"
         )
     count, numbers = int(shards[0]["count"]), {int(shard["number"]) for shard in shards}
     missing = sorted(set(range(1, count + 1)) - numbers)

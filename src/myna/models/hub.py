@@ -61,9 +61,8 @@ def download(model: str) -> Path:
         ) from None
     except LocalEntryNotFoundError:
         raise ModelError(
-            f"{model}: no such folder here, not downloaded before, and the hub can't be reached; check the "
-            "spelling "
-            "and the connection, or give the path of a model folder"
+            f"{model}: no such folder here, not downloaded before, and the hub can't be reached; "
+            "check the spelling and the connection, or give the path of a model folder"
         ) from None
     except HFValidationError:
         raise ModelError(f"{model}: neither a folder here nor a valid hub id (`owner/name`)") from None

@@ -96,9 +96,8 @@ def _refuse_what_we_cannot_do(folder: Path, config: Mapping[str, Any]) -> None:
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_THE_BASE):
         raise AdapterError(
-            f"{folder / CONFIG}: init_lora_weights = {start} changed the base weights too; save it from "
-            "PEFT with "
-            "path_initial_model_for_weight_conversion, which makes a plain LoRA of it"
+            f"{folder / CONFIG}: init_lora_weights = {start} changed the base weights too; save it from PEFT "
+            "with path_initial_model_for_weight_conversion, which makes a plain LoRA of it"
         )
     if not (folder / WEIGHTS).is_file():
         pickled = (folder / PICKLED_WEIGHTS).is_file()

@@ -103,9 +103,8 @@ def _path_in_base(path: str, linear: Collection[str], stored: StoredAdapter, fil
     same = [own for own in linear if (layer_index(own), path_in_layer(own)) == (index, path_in_layer(path))]
     if len(same) != 1:
         raise AdapterError(
-            f"{stored.path}: made for another base model: it adapts {path}, which {files.public_name} does "
-            "not "
-            f"have{_made_for(stored)}"
+            f"{stored.path}: made for another base model: it adapts {path}, which {files.public_name} "
+            f"does not have{_made_for(stored)}"
         )
     return same[0]
 
