@@ -336,18 +336,19 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_is_written(
     assert not (tmp_path / "fused").exists()
 
 
+# Linux hands the peak of the process that starts another down to it in ru_maxrss; VmHWM belongs to the process alone
 MEASURE = """
-import json, resource, sys
+import json, pathlib, re, sys
 from myna.exporting import fuse
-from myna.models.files import find
-files = find(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
+before = peak()
 fuse(sys.argv[1], sys.argv[2], sys.argv[3], check=False)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([(after - before) * (1 if sys.platform == "darwin" else 1024), "torch" in sys.modules]))
+print(json.dumps([peak() - before, "torch" in sys.modules]))
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_fusing_needs_far_less_memory_than_two_shards_and_a_layer(tmp_path: Path) -> None:
     size = {"hidden_size": 512, "intermediate_size": 2048, "vocab_size": 16_000, "num_hidden_layers": 4}
     whole = save_tiny(tmp_path / "whole", "llama", **size)
@@ -362,7 +363,7 @@ def test_fusing_needs_far_less_memory_than_two_shards_and_a_layer(tmp_path: Path
     assert len(files.shards) >= 3
     assert grown <= 2 * shard + layer  # what was promised
     # what it should be: a chunk six times over, the adapter, and the numerical library's own buffers
-    assert grown <= 6 * (4 << 20) + (24 << 20) < shard + layer
+    assert 0 < grown <= 6 * (4 << 20) + (12 << 20) < shard
     assert not torch_was_imported
 
 
