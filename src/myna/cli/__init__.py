@@ -35,12 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if not arguments or (len(arguments) == 1 and arguments[0] in ("--help", "-h", "help")):
-        from myna.cli.commands import overview
+    from myna.cli.commands import SUBJECTS, overview, subject_overview
 
+    words = [word for word in arguments if word not in ("--help", "-h")]
+    if not words or words == ["help"]:
         sys.stdout.write(overview(sys.stdout))
         return 0
-    if list(arguments) == ["--version"]:
+    if len(words) == 1 and words[0] in SUBJECTS:
+        sys.stdout.write(subject_overview(words[0], sys.stdout))
+        return 0
+    if words == ["--version"]:
         from myna import __version__
 
         print(f"myna {__version__}")

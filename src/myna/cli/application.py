@@ -15,12 +15,10 @@ from itertools import takewhile
 from cyclopts import App, CycloptsError
 
 from myna import __version__
-from myna.cli.commands import GROUPS
+from myna.cli.commands import GROUPS, SUBJECTS
+from myna.cli.flags import UsageError
 from myna.cli.terminal import report_error, write_json
 from myna.errors import MynaError, ResourceError, did_you_mean
-
-_SUBJECTS = {"data": "Look at training data", "model": "Get a base model and look at it"}
-"""First words of commands that have two."""
 
 
 def build_app() -> App:
@@ -34,13 +32,13 @@ def build_app() -> App:
         print_error=False,
         exit_on_error=False,
     )
-    for name, summary in _SUBJECTS.items():
-        app.command(App(name=name, help=summary))
+    for name in SUBJECTS:
+        app.command(App(name=name))
     for group in GROUPS.values():
         for command in group:
             *subject, word = command.name.split()
             place = app[subject[0]] if subject else app
-            place.command(f"myna.cli.{command.target}", name=word, help=command.summary)
+            place.command(f"myna.cli.{command.target}", name=word)
     return app
 
 
@@ -57,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         if as_json and result is not None:
             write_json(result)
         return 0
-    except CycloptsError as error:
+    except (CycloptsError, UsageError) as error:
         report_error("UsageError", f"{error}{_help_hint(arguments)}", as_json=as_json)
         return 2
     except (BrokenPipeError, KeyboardInterrupt):
@@ -87,8 +85,8 @@ def _unknown_command(arguments: Sequence[str]) -> str | None:
     """Say what is wrong with the words that should name a command, or None when they do."""
     names = [command.name for group in GROUPS.values() for command in group]
     given = list(takewhile(lambda word: not word.startswith("-"), arguments))
-    wanted = " ".join(given[: 2 if given and given[0] in _SUBJECTS else 1])
-    if wanted in names or wanted in _SUBJECTS:
+    wanted = " ".join(given[: 2 if given and given[0] in SUBJECTS else 1])
+    if wanted in names or wanted in SUBJECTS:
         return None
     if not wanted:
         return f"the command comes first, before {arguments[0]!r}\nAll commands: myna --help"
@@ -97,5 +95,5 @@ def _unknown_command(arguments: Sequence[str]) -> str | None:
 
 def _help_hint(arguments: Sequence[str]) -> str:
     words = takewhile(lambda word: not word.startswith("-"), arguments)
-    given = list(words)[: 2 if arguments[0] in _SUBJECTS else 1]
+    given = list(words)[: 2 if arguments[0] in SUBJECTS else 1]
     return f"\nFlags and arguments: myna {' '.join(given)} --help"

@@ -19,6 +19,9 @@ class Command(NamedTuple):
     summary: str
 
 
+SUBJECTS = {"data": "Look at training data.", "model": "Get a base model, and look at one."}
+"""First words of commands that have two."""
+
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Data and models": (
         Command("data show", "data:show", "Show a sample token by token, with its loss mask"),
@@ -43,22 +46,31 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 
 def overview(stream: TextIO) -> str:
     """Return the help of `myna` itself, with headings emphasised where `stream` shows it."""
-    commands = [command for group in GROUPS.values() for command in group]
-    width = max(len(command.name) for command in commands)
-    lines = [
-        f"{emphasis('Usage:', '1', stream)} myna COMMAND [flags]",
-        "",
+    flags = {
+        "--help, -h": "Show this, or a command's flags: myna train --help",
+        "--version": "Show the version",
+    }
+    sections = {heading: {command.name: command.summary for command in group} for heading, group in GROUPS.items()}
+    return _page(
+        "COMMAND",
         "Teach a small local language model to speak your database or your documents, on your machine.",
-    ]
-    for heading, group in GROUPS.items():
+        {**sections, "Flags": flags},
+        stream,
+    )
+
+
+def subject_overview(subject: str, stream: TextIO) -> str:
+    """Return the help of the commands that begin with `subject`, such as `data`."""
+    commands = [command for group in GROUPS.values() for command in group]
+    mine = {command.name: command.summary for command in commands if command.name.startswith(f"{subject} ")}
+    return _page(f"{subject} COMMAND", SUBJECTS[subject], {"Commands": mine}, stream)
+
+
+def _page(usage: str, purpose: str, sections: dict[str, dict[str, str]], stream: TextIO) -> str:
+    width = max(len(name) for section in sections.values() for name in section)
+    lines = [f"{emphasis('Usage:', '1', stream)} myna {usage} [flags]", "", purpose]
+    for heading, section in sections.items():
         lines += ["", emphasis(heading, "1", stream)]
-        lines += [f"  {command.name:<{width}}  {command.summary}" for command in group]
-    lines += [
-        "",
-        emphasis("Flags", "1", stream),
-        f"  {'--help, -h':<{width}}  Show this, or a command's flags: myna train --help",
-        f"  {'--version':<{width}}  Show the version",
-        "",
-        "Every command takes --json (one JSON object on standard output) and --debug (tracebacks).",
-    ]
+        lines += [f"  {name:<{width}}  {summary}" for name, summary in section.items()]
+    lines += ["", "Every command takes --json (one JSON object on standard output) and --debug (tracebacks)."]
     return "\n".join(lines) + "\n"

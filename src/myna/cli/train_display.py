@@ -37,7 +37,9 @@ _GB = 1e9
 def display(stream: TextIO) -> Iterator[Listener]:
     """Give a listener that shows events on `stream` until the block ends."""
     if is_terminal(stream):
-        with _Bar(stream).shown() as bar:
+        from rich.console import Console
+
+        with ProgressBar(Console(file=stream, highlight=False)).shown() as bar:
             yield bar
     else:
         yield _lines(stream)
@@ -87,15 +89,14 @@ def line_for(event: Event) -> str | None:
     return line
 
 
-class _Bar:
+class ProgressBar:
     """Progress bar with the latest figures under it; everything else scrolls by above it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
+    def __init__(self, console: Console) -> None:
         from rich.live import Live
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._console: Console = Console(file=stream, highlight=False)
+        self._console = console
         self._progress = Progress(
             TextColumn("Iter {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(bar_width=None),
@@ -185,7 +186,8 @@ def loss_plot(
     if valid:
         figure.draw(figure.signal(*_axes(valid), marker="●"))
     figure.title("loss by iteration" + (": ⠤⠤ train, ● validation" if train and valid else ""))
-    return str(figure.build())
+    drawn = str(figure.build())
+    return drawn if colour else str(plotext.uncolorize(drawn))
 
 
 def _axes(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:

@@ -83,8 +83,9 @@ def _matrix_speed(dtype: torch.dtype, place: torch.device) -> float:
 
     Where a dtype has no arithmetic of its own, a large product may take half a minute.
     """
+    torch.ones(64, 64, dtype=dtype, device=place).matmul(torch.ones(64, 64, dtype=dtype, device=place))  # starts up
     size, best, begun = 64, 0.0, time.perf_counter()
-    while time.perf_counter() - begun < 0.25:
+    while not best or time.perf_counter() - begun < 0.25:
         matrix = torch.ones(size, size, dtype=dtype, device=place)
         start = time.perf_counter()
         (matrix @ matrix)[0, 0].item()  # asking for a number waits for an accelerator to finish
