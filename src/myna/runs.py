@@ -179,13 +179,9 @@ class RunFolder:
         """
         run = cls(path)
         if not path.is_dir():
-            raise RunError(
-                f"{path}: there is no such run folder; look at the name, or start one with myna train."
-            )
+            raise RunError(f"{path}: there is no such run folder; look at the name, or start one with myna train.")
         if not run.recipe_path.is_file():
-            raise RunError(
-                f"{path}: not a run folder (no recipe.yaml in it); give the folder that myna train wrote."
-            )
+            raise RunError(f"{path}: not a run folder (no recipe.yaml in it); give the folder that myna train wrote.")
         with suppress(RunError), run.lock():
             pass
         return run
@@ -364,9 +360,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     Raises `RunError` for a missing file and for a line in it that is not a JSON object.
     """
     if not path.is_file():
-        raise RunError(
-            f"{path}: there is no event log; give the folder of a run that was started with myna train."
-        )
+        raise RunError(f"{path}: there is no event log; give the folder of a run that was started with myna train.")
     events = []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -377,9 +371,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
             except ValueError:
                 event = None
             if not isinstance(event, dict):
-                raise RunError(
-                    f"{path}:{number}: not a JSON object; the log was changed. Remove that line to go on."
-                )
+                raise RunError(f"{path}:{number}: not a JSON object; the log was changed. Remove that line to go on.")
             events.append(event)
     return events
 

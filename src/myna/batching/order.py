@@ -21,9 +21,7 @@ class Order:
 
     def __init__(self, count: int, examples_per_step: int, seed: int) -> None:
         if count < 1 or examples_per_step < 1:
-            raise ValueError(
-                f"count ({count}) and examples_per_step ({examples_per_step}) must be at least 1"
-            )
+            raise ValueError(f"count ({count}) and examples_per_step ({examples_per_step}) must be at least 1")
         self.count = count
         self.examples_per_step = examples_per_step
         self.seed = seed

@@ -31,9 +31,7 @@ def fixed_selection(count: int, wanted: int | None, seed: int) -> range | list[i
     return sorted(np.argsort(drawn, kind="stable")[:wanted].tolist())
 
 
-def evaluation_rows(
-    samples: Sequence[Sample], indices: Sequence[int], *, tokens_per_row: int
-) -> Iterator[Batch]:
+def evaluation_rows(samples: Sequence[Sample], indices: Sequence[int], *, tokens_per_row: int) -> Iterator[Batch]:
     """Yield rows that hold the samples at `indices`, a few hundred samples at a time."""
     for start in range(0, len(indices), _PACKED_TOGETHER):
         together = [samples[index] for index in indices[start : start + _PACKED_TOGETHER]]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from myna.data.folder import Keys, open_split
 from myna.engines import choose
 from myna.engines.base import Model
-from myna.errors import DataError, RunError
+from myna.errors import RunError
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
 from myna.models.adapters import read_adapter, read_note
 from myna.models.files import ModelFiles, find
@@ -89,8 +89,8 @@ def test(
     test_batches: how many batches of `batch_size` samples; -1 takes the whole test set.
     listener: is given each score as soon as it is there.
 
-    Raises `DataError`, `ModelError`, `AdapterError`, `RunError` (checkpoints of what is not a run),
-    `ResourceError`.
+    Raises `DataError`, `PromptError` (nothing to score), `ModelError`, `AdapterError`, `RunError` (checkpoints of
+    what is not a run) and `ResourceError`.
     """
     if checkpoints and adapter_path is None:
         raise RunError("checkpoints are those of a run: name its folder with --adapter-path.")
@@ -98,9 +98,7 @@ def test(
     note = read_note(next(path for _, path in adapters if path)) if adapter_path is not None else {}
     files = find(model)
     builder = PromptBuilder.load(files.folder)
-    examples = open_split(
-        Path(data), "test", keys=keys or Keys(**note.get("keys", {})), on_bad_example=on_bad_example
-    )
+    examples = open_split(Path(data), "test", keys=keys or Keys(**note.get("keys", {})), on_bad_example=on_bad_example)
     length = max_seq_length or note.get("max_seq_length", DEFAULT_MAX_SEQ_LENGTH)
     with tempfile.TemporaryDirectory(prefix="myna-test-") as directory:
         store = build_samples(
@@ -111,17 +109,11 @@ def test(
             long_examples=long_examples,
             directory=Path(directory),
         )
-        if not len(store):
-            raise DataError(
-                f"{data}: no test example fits into {length} tokens; set --max-seq-length higher."
-            )
         wanted = None if test_batches == -1 else test_batches * batch_size
         scores = []
         scored = _models(adapters, files, name=model, engine=engine, dtype=dtype, device=device)
         for iteration, name, loaded in scored:
-            score = score_samples(
-                loaded, store, tokens_per_row=length, wanted=wanted, iteration=iteration, name=name
-            )
+            score = score_samples(loaded, store, tokens_per_row=length, wanted=wanted, iteration=iteration, name=name)
             scores.append(score)
             if listener is not None:
                 listener(score)

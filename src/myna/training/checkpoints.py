@@ -75,8 +75,7 @@ def read_progress(path: Path) -> Progress:
         return Progress.from_dict(json.loads((path / STATE).read_bytes()))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
-            f"{path / STATE}: not the state of a checkpoint ({error}); "
-            f"remove {path} to resume from the one before."
+            f"{path / STATE}: not the state of a checkpoint ({error}); remove {path} to resume from the one before."
         ) from error
 
 

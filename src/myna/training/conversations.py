@@ -5,7 +5,7 @@ In: a prepared run. Out: `Generated` events. Knows nothing of the loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
 
 from myna.data.example import Example, Message
@@ -20,35 +20,33 @@ _LOOKED_AT = 20
 _MAX_TOKENS = 64
 
 
-def answers(prepared: Prepared, iteration: int) -> Iterator[Generated]:
-    """Yield the model's greedy answers (at most 64 tokens) to the first validation examples, or training
-    ones.
+def answers(prepared: Prepared, iteration: int) -> list[Generated]:
+    """Return the model's greedy answers (at most 64 tokens) to the first validation examples, or training ones.
 
     An example without a prompt that fits is passed over. Raises `ResourceError` when memory runs out.
     """
     model = LanguageModel(prepared.model, prepared.builder)
-    split = prepared.folder.valid if prepared.valid is not None else None
-    split = prepared.folder.train if split is None else split
-    asked = 0
-    for example in islice(split, _LOOKED_AT):
-        prompt, expected = _prompt(example)
+    examples = prepared.folder.valid or prepared.folder.train
+    raw = examples[0].kind == "text"
+    chosen: list[tuple[str | Sequence[Message], str]] = []
+    for example in islice(examples, _LOOKED_AT):
+        prompt, expected = _split(example)
         try:
-            fits = (
-                len(model.prompt_tokens(prompt, raw=example.kind == "text")) <= prepared.recipe.max_seq_length
-            )
+            tokens = len(model.prompt_tokens(prompt, raw=raw))
         except PromptError:
             continue
-        if not fits:
-            continue
-        answer = model.generate(prompt, max_tokens=_MAX_TOKENS, raw=example.kind == "text")
-        shown = prompt if isinstance(prompt, str) else str(prompt[-1].get("content") or "")
-        yield Generated(iteration, shown, expected, answer.text)
-        asked += 1
-        if asked == _PROMPTS:
-            return
+        if tokens <= prepared.recipe.max_seq_length and (example.kind == "text") == raw:
+            chosen.append((prompt, expected))
+        if len(chosen) == _PROMPTS:
+            break
+    generated = model.generate_many([prompt for prompt, _ in chosen], max_tokens=_MAX_TOKENS, raw=raw)
+    return [
+        Generated(iteration, _shown(prompt), expected, answer.text)
+        for (prompt, expected), answer in zip(chosen, generated, strict=True)
+    ]
 
 
-def _prompt(example: Example) -> tuple[str | tuple[Message, ...], str]:
+def _split(example: Example) -> tuple[str | Sequence[Message], str]:
     """Split an example into what the model is given and what the data answers.
 
     A text is split before its last line, or in its middle when it has one line.
@@ -56,6 +54,10 @@ def _prompt(example: Example) -> tuple[str | tuple[Message, ...], str]:
     if example.kind == "text":
         split = example.text.rstrip().rfind("\n") + 1 or len(example.text) // 2
         return example.text[:split], example.text[split:]
-    answers = [i for i, message in enumerate(example.messages) if message.get("role") == "assistant"]
-    last = answers[-1] if answers else 0
+    learnt = [i for i, message in enumerate(example.messages) if message.get("role") == "assistant"]
+    last = learnt[-1] if learnt else 0
     return example.messages[:last], str(example.messages[last].get("content") or "")
+
+
+def _shown(prompt: str | Sequence[Message]) -> str:
+    return prompt if isinstance(prompt, str) else str(prompt[-1].get("content") or "")

@@ -175,7 +175,5 @@ class Finished(_Event):
     seconds: float
 
 
-Event: TypeAlias = (
-    DataRead | Started | Notice | Step | Report | Evaluation | Saved | Generated | Tested | Finished
-)
+Event: TypeAlias = DataRead | Started | Notice | Step | Report | Evaluation | Saved | Generated | Tested | Finished
 Listener: TypeAlias = Callable[[Event], None]

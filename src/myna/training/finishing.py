@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.errors import DataError, Interrupted
+from myna.errors import Interrupted
 from myna.evaluation import Score
 from myna.evaluation.testing import score_samples
 from myna.models.adapters import read_adapter
@@ -58,8 +58,8 @@ class TrainResult:
 
 
 def sample(loop: Loop) -> None:
-    """Let the model answer a few fixed prompts as it is now; asked to stop, do without."""
-    for answer in loop.interruption.until_requested(answers(loop.prepared, loop.progress.kept)):
+    """Let the model answer a few fixed prompts as it is now."""
+    for answer in answers(loop.prepared, loop.progress.kept):
         loop.tell(answer)
 
 
@@ -123,8 +123,6 @@ def _test(loop: Loop) -> Score:
         long_examples=recipe.long_examples,
         directory=loop.run.cache_path / "test",
     )
-    if not len(store):
-        raise DataError(f"{examples.path}: no test example fits into {recipe.max_seq_length} tokens.")
     wanted = None if recipe.test_batches == -1 else recipe.test_batches * recipe.batch_size
     score = score_samples(
         prepared.model,

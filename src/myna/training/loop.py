@@ -163,9 +163,7 @@ class Loop:
         if self.interruption.requested:
             return
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"iteration {step}: the validation loss is {loss}. {self._go_on_from_checkpoint()}"
-            )
+            raise TrainingError(f"iteration {step}: the validation loss is {loss}. {self._go_on_from_checkpoint()}")
         best = self.progress.add_evaluation(loss)
         self._unsaved = True
         seconds = time.perf_counter() - began

@@ -110,13 +110,10 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
     for note in folder.notes:
         tell(Notice(0, note))
     train = _samples("train", folder.train, builder, recipe, cache=cache, tell=tell)
-    if not len(train):
-        raise DataError(_nothing_left(recipe, folder.train, train))
     valid = None
     if folder.valid is not None and recipe.val_batches != 0:
         valid = _samples("valid", folder.valid, builder, recipe, cache=cache, tell=tell)
-    if valid is None or not len(valid):
-        valid = None
+    else:
         tell(Notice(0, "There is no validation data, so the last adapter is kept, not the best one."))
     model = _load(recipe, files, spec, engine)
     iterations = count_iterations(recipe, len(train))
@@ -182,26 +179,9 @@ def _samples(
             trained_tokens=summary.trained_tokens,
         )
     )
-    if summary.skipped_long:
-        tell(Notice(0, _too_long(split, recipe, store)))
-    for text, count in summary.notices.items():
-        tell(Notice(0, f"{split}: {text} ({count} examples)"))
+    for line in summary.lines():
+        tell(Notice(0, f"{examples.path.name}: {line}"))
     return store
-
-
-def _too_long(split: str, recipe: Recipe, store: SampleStore) -> str:
-    summary = store.summary
-    return (
-        f"{summary.skipped_long} of {summary.examples} {split} examples are longer than max_seq_length "
-        f"{recipe.max_seq_length} and were left out; the longest has {summary.longest} tokens: "
-        f"set --max-seq-length {summary.longest} to take them all."
-    )
-
-
-def _nothing_left(recipe: Recipe, examples: Examples, store: SampleStore) -> str:
-    if store.summary.skipped_long:
-        return f"{examples.path}: nothing is left to train on. {_too_long('train', recipe, store)}"
-    return f"{examples.path}: none of the {store.summary.examples} examples gives a sample to train on."
 
 
 def _load(recipe: Recipe, files: ModelFiles, spec: AdapterSpec, engine: Engine) -> Model:

@@ -84,9 +84,7 @@ class _Session:
             try:
                 prepared = prepare(recipe, self.run.cache_path, tell)
             except KeyboardInterrupt:
-                raise Interrupted(
-                    "Interrupted before the first iteration; nothing was trained yet."
-                ) from None
+                raise Interrupted("Interrupted before the first iteration; nothing was trained yet.") from None
             write_file(self.run.environment_path, json.dumps(dict(prepared.environment), indent=2))
             return self._train(prepared, progress, log)
 
@@ -112,9 +110,7 @@ class _Session:
 
     def _train(self, prepared: Prepared, progress: Progress, log: EventLog) -> TrainResult:
         with interruptible() as interruption:
-            loop = Loop(
-                prepared, progress, run=self.run, log=log, listener=self.listener, interruption=interruption
-            )
+            loop = Loop(prepared, progress, run=self.run, log=log, listener=self.listener, interruption=interruption)
             try:
                 loop.tell(_started(self.run, prepared, progress))
                 if progress.step == 0:
@@ -155,9 +151,7 @@ class _Session:
             inputs = changed_inputs(before, prepared.environment)
             machine = changed_machine(before, prepared.environment)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RunError(
-                f"{path}: can't be read any more ({error}); start a new run with myna train."
-            ) from error
+            raise RunError(f"{path}: can't be read any more ({error}); start a new run with myna train.") from error
         if inputs:
             raise RunError(
                 f"{self.run.path}: can't go on, because {' and '.join(inputs)} changed since it began. "
