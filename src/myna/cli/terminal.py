@@ -5,6 +5,7 @@ Imported at every start, so nothing heavy is imported here.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -14,10 +15,19 @@ _STEERING = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code n
 
 
 def speak_utf8() -> None:
-    """Read and write UTF-8 whatever the locale says; what it can't express is escaped, never fatal."""
-    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+    """Read and write UTF-8 whatever the locale says; what it can't express is spelt out, never fatal."""
+    codecs.register_error("myna", _spell_out)
+    for stream, errors in ((sys.stdin, "strict"), (sys.stdout, "myna"), (sys.stderr, "myna")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def _spell_out(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Give bytes of a file's name back as they were, and escape every other half of a surrogate pair."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.backslashreplace_errors(error)
 
 
 def is_terminal(stream: TextIO) -> bool:
