@@ -17,7 +17,7 @@ $(READY): pyproject.toml requirements.lock scripts/create-venv.sh scripts/instal
 	@touch $@
 
 demo: $(READY) ## the whole story on a small real model: data, training, testing, talking, fusing
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+	@$(BIN)/python scripts/demo.py
 
 # Tests run tiny models: more than one thread costs more than it gives.
 test: $(READY) ## run the tests; SLOW=1 runs the slow ones too

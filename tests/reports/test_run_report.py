@@ -166,7 +166,7 @@ def test_the_result_stands_in_one_sentence_at_the_top(make_run: Make) -> None:
     assert "Validation loss fell from 5.900 to 2.396 (perplexity 365 → 10.98) in 150 iterations of LoRA." in (page.text)
     assert "Finished after 200 iterations." in page.text
     assert "Test loss 2.360 perplexity 10.59" in page.text
-    assert "395 MiB" in page.text
+    assert "414 MB" in page.text
 
 
 def test_the_best_evaluation_is_marked_in_curve_and_table(make_run: Make) -> None:
@@ -188,7 +188,7 @@ def test_all_curves_are_there_with_axes_and_words_for_those_who_cannot_see_them(
         "Learning rate",
         "Gradient norm (before clipping)",
         "Tokens a second",
-        "Peak memory (MiB)",
+        "Peak memory (MB)",
     ]
     assert "Train from 5.136 at iteration 10 to 2.200 at iteration 200" in labels[0]
     assert "0.002 0.004 0.006" in " ".join(sorted(set(page.texts)))
@@ -210,9 +210,9 @@ def test_what_was_left_out_of_the_data_is_said_with_the_reason(make_run: Make) -
 
 
 def test_commands_can_be_pasted_into_a_shell(make_run: Make) -> None:
-    recipe = RECIPE.model_copy(update={"model": "my models/it's"})
-    page = Page(write_report(make_run(ordinary_events(), recipe)))
-    assert """myna chat --model 'my models/it'"'"'s' --adapter-path """ in page.text
+    run = make_run(ordinary_events())
+    page = Page(write_report(run.rename(run.with_name("it's one"))))
+    assert f"""myna chat --adapter-path '{run.parent}/it'"'"'s one'""" in page.text
 
 
 def test_an_unfinished_run_says_how_far_it_came_and_how_to_go_on(make_run: Make) -> None:

@@ -28,7 +28,7 @@ MOST_ROWS = 60
 MOST_SAMPLES = 8
 MOST_CHARACTERS = 1200
 MOST_REMARKS = 30
-MOST_REMARK_CHARACTERS = 300
+MOST_LINE_CHARACTERS = 300
 """Limits of what one page shows; what is left out is said."""
 
 Row: TypeAlias = tuple[str, str]
@@ -306,7 +306,7 @@ def _data_row(split: DataRead) -> DataRow:
 def _remarks(record: RunRecord) -> Iterator[str]:
     """Yield what was left out of the data and why, then what the run had to say, once each."""
     yield from _left_out(record)
-    said = list(dict.fromkeys(_shortened(notice.text, MOST_REMARK_CHARACTERS) for notice in record.notices))
+    said = list(dict.fromkeys(_shortened(notice.text, MOST_LINE_CHARACTERS) for notice in record.notices))
     yield from said[:MOST_REMARKS]
     if len(said) > MOST_REMARKS:
         yield f"{len(said) - MOST_REMARKS:,} more remarks stand in log.jsonl."
@@ -330,22 +330,20 @@ def _left_out(record: RunRecord) -> Iterator[str]:
 
 
 def _commands(record: RunRecord) -> tuple[Row, ...]:
-    recipe = record.recipe
     run = shlex.quote(str(record.path))
-    subject = f"--model {shlex.quote(recipe.model)} --adapter-path {run}"
     fused = shlex.quote(str(record.path.with_name(f"{record.path.name}-fused")))
     return (
-        ("Ask it something", f"myna generate {subject} --prompt {shlex.quote(_example_prompt(record))}"),
-        ("Talk to it", f"myna chat {subject}"),
-        ("Test every checkpoint", f"myna test {subject} --data {shlex.quote(recipe.data)} --checkpoints"),
-        ("Make one model of base and adapter", f"myna fuse {subject} --save-path {fused}"),
+        ("Ask it something", f"myna generate --adapter-path {run} --prompt {shlex.quote(_example_prompt(record))}"),
+        ("Talk to it", f"myna chat --adapter-path {run}"),
+        ("Test every checkpoint", f"myna test {run} --checkpoints"),
+        ("Make one model of base and adapter", f"myna fuse --adapter-path {run} --save-path {fused}"),
     )
 
 
 def _example_prompt(record: RunRecord) -> str:
-    """Return a validation prompt that fits on a line, else a stand-in."""
-    prompts = (one.prompt for one in record.generated)
-    return next((prompt for prompt in prompts if len(prompt) <= 80 and prompt.isprintable()), "…")
+    """Return a validation prompt that can be pasted into a shell, else a stand-in."""
+    prompts = (one.prompt for one in record.generated if len(one.prompt) <= MOST_LINE_CHARACTERS)
+    return next((prompt for prompt in prompts if prompt.replace("\n", "").isprintable()), "…")
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[Row]:

@@ -28,13 +28,13 @@ def count_words(value: int) -> str:
 
 def byte_unit(value: int) -> tuple[str, int]:
     """Return the unit that suits an amount of memory, and its size in bytes."""
-    return ("GiB", 2**30) if value >= 2**30 else ("MiB", 2**20)
+    return ("GB", 10**9) if value >= 10**9 else ("MB", 10**6)
 
 
 def byte_words(value: int) -> str:
-    """`2.31 GiB` and the like."""
+    """`2.31 GB` and the like, decimal as in the lines that training prints."""
     unit, size = byte_unit(value)
-    return f"{value / size:.3g} {unit}" if value < 1000 * size else f"{value / size:,.0f} {unit}"
+    return f"{value / size:.3g} {unit}"
 
 
 def duration_words(seconds: float) -> str:
