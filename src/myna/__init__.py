@@ -6,6 +6,7 @@ is imported when it is first used, so that `import myna` stays light and loads n
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
     from myna.training import resume, train
+
+# Before any library loads GNU's OpenMP: its threads otherwise spin for milliseconds at every barrier, and where another
+# program wants the same cores, a small model's step becomes twenty times slower.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
 

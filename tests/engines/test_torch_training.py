@@ -270,10 +270,10 @@ def test_computing_in_bfloat16_stays_near_float32(tiny_llama):
 
 
 _LOAD = """
-import resource, sys
+import sys
 from myna.engines import choose
 from myna.models.files import find
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = choose("torch").peak_memory_bytes
 small, large = find(sys.argv[1]), find(sys.argv[2])
 choose("torch").load(small, dtype=sys.argv[3], device="cpu")
 before = peak()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import resource
 import sys
+from pathlib import Path
 import time
 
 import torch
@@ -73,8 +73,22 @@ class TorchEngine:
         """See `engines.base.Engine`."""
         if torch.cuda.is_available() and torch.cuda.memory_allocated():
             return torch.cuda.max_memory_allocated()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return _peak_resident_bytes()
+
+
+def _peak_resident_bytes() -> int:
+    """Return the most resident memory this process ever had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: getrusage would report a larger parent's peak as ours
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @torch.no_grad()
