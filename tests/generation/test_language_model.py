@@ -86,7 +86,7 @@ def test_the_seed_determines_what_is_drawn(model: LanguageModel) -> None:
     first = drawn(1)
     assert first == drawn(1)
     assert first != drawn(2)
-    assert len(set(first)) > 9
+    assert len(set(first)) > 5
 
 
 def test_the_prompt_is_the_one_that_training_makes(model: LanguageModel) -> None:

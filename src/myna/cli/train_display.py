@@ -128,6 +128,7 @@ class ProgressBar:
             self._console.print(line, markup=False)
 
     def _with_figures(self, report: Report) -> Any:
+        from rich.columns import Columns
         from rich.console import Group
         from rich.text import Text
 
@@ -138,8 +139,8 @@ class ProgressBar:
             f"{report.tokens_per_second:,.0f} tok/s",
             f"peak {report.peak_memory_bytes / _GB:.2f} GB",
         ]
-        # no-break spaces: a narrow terminal breaks between figures, not inside one
-        return Group(self._progress, Text(" · ".join(figure.replace(" ", "\xa0") for figure in figures)))
+        # columns: a narrow terminal breaks between figures, not inside one
+        return Group(self._progress, Columns([Text(figure, no_wrap=True) for figure in figures], padding=(0, 2)))
 
 
 def show_result(result: TrainResult, report: Path, stream: TextIO) -> None:
@@ -185,7 +186,7 @@ def loss_plot(
         figure.draw(figure.signal(*_axes(train), marker="braille").lines())
     if valid:
         figure.draw(figure.signal(*_axes(valid), marker="●"))
-    figure.title("loss by iteration" + (": ⠤⠤ train, ● validation" if train and valid else ""))
+    figure.title("loss: ⠤⠤ train, ● validation" if train and valid else "loss")
     drawn = str(figure.build())
     return drawn if colour else str(plotext.uncolorize(drawn))
 
