@@ -81,7 +81,8 @@ def run_myna(work: Path, dtype: str) -> dict[str, Any]:
     recipe = myna.Recipe(
         model=str(work / "model"), data=str(work / "data"), adapter_path=str(work / f"run-{os.getpid()}"), epochs=1,
         batch_size=BATCH, num_layers=-1, learning_rate=LEARNING_RATE, optimizer="adamw", dtype=dtype,
-        steps_per_report=1, lora_parameters={"rank": RANK, "alpha": ALPHA, "keys": ["q_proj", "v_proj"]}, val_batches=0, save_every=10**6,
+        lora_parameters={"rank": RANK, "alpha": ALPHA, "keys": ["q_proj", "v_proj"]},
+        steps_per_report=1, val_batches=0, save_every=10**6,
     )  # fmt: skip
     myna.train(recipe, listener=lambda event: reports.append(event) if isinstance(event, Report) else None)
     return {"seconds": reports[-1].seconds, "loss": reports[-1].train_loss}

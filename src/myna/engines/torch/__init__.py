@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from pathlib import Path
 import time
+from pathlib import Path
 
 import torch
 

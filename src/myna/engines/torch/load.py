@@ -28,6 +28,8 @@ ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3
 """`model_type`s whose packed computation is tested against the library's own, sample by sample."""
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
+_CHUNK_BYTES = 2**22
+"""How much of a tensor is read at a time; two chunks are in memory besides the result."""
 _DERIVED = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 """Tensors of old checkpoints that the model computes itself."""
 
@@ -81,7 +83,7 @@ def read(info: TensorInfo, dtype: torch.dtype, device: torch.device) -> Tensor:
     stored = _DTYPES[info.dtype]
     out = torch.empty(info.shape, dtype=dtype, device=device)
     flat, position = out.view(-1), 0
-    for chunk in read_chunks(info):
+    for chunk in read_chunks(info, chunk_bytes=_CHUNK_BYTES):
         piece = torch.from_numpy(chunk.reshape(-1).view(np.uint8)).view(stored)  # torch does not know NumPy's bfloat16
         flat[position : position + len(piece)].copy_(piece)
         position += len(piece)
