@@ -339,7 +339,8 @@ class EventLog:
 
     def flush(self) -> None:
         """Make all events so far outlive a power cut."""
-        os.fsync(self._file.fileno())
+        with writing(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -184,7 +185,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_can_be_resumed(tmp_path: Path
 
 def test_a_finished_run_says_so_and_can_be_made_longer(tmp_path: Path, recipe: MakeRecipe) -> None:
     training.train(recipe(iters=6))
-    with pytest.raises(RunError, match=r"finished \(6 of 6 iterations\).*--iters 12"):
+    with pytest.raises(RunError, match=r"finished after 6 iterations.*--iters 12"):
         training.resume(tmp_path / "run")
     assert training.resume(tmp_path / "run", iters=9).iterations == 9
     assert from_yaml((tmp_path / "run" / "recipe.yaml").read_text()).iters == 9
@@ -270,15 +271,18 @@ def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe: MakeRec
     assert losses[result.best.iteration] == min(loss for step, loss in losses.items() if step)
     note = json.loads((tmp_path / "run" / "adapter" / "myna.json").read_text())
     assert note["iteration"] == result.best.iteration
-    with pytest.raises(RunError, match="3 evaluations without a better loss"):
+    with pytest.raises(RunError, match=r"finished after.*stopped early.*--resume-adapter-file"):
         training.resume(tmp_path / "run", iters=200)
 
 
 def test_training_that_makes_it_worse_says_so(tmp_path: Path, data: Path, recipe: MakeRecipe) -> None:
-    story = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
-    write_lines(data / "valid.jsonl", [{"text": story}])  # what the base model was made for
-    training.train(recipe(iters=6))
+    for name in ("train", "valid"):
+        write_lines(data / f"{name}.jsonl", [{"prompt": f"{n}?", "completion": "yes"} for n in range(10)])
+    training.train(recipe("learnt", iters=20))
+    write_lines(data / "train.jsonl", [{"prompt": f"{n}?", "completion": "no, never"} for n in range(10)])
+    training.train(recipe(iters=3, resume_adapter_file=str(tmp_path / "learnt")))
     assert any("never fell below" in event["text"] for event in events(tmp_path / "run", "notice"))
+    assert not any("never fell below" in event["text"] for event in events(tmp_path / "learnt", "notice"))
 
 
 def test_accumulating_gradients_changes_nothing(tmp_path: Path, recipe: MakeRecipe) -> None:
@@ -412,6 +416,7 @@ def test_a_damaged_state_is_named_with_what_to_do(tmp_path: Path, recipe: MakeRe
         training.resume(tmp_path / "run")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits what the Linux kernel grants")
 def test_memory_that_runs_out_says_what_to_lower(tmp_path: Path, data: Path, recipe: MakeRecipe) -> None:
     """The kernel refuses memory to this process from step 2 on; an example that needs more comes after it."""
     long = {"prompt": "What?", "completion": "a long story " * 4000}

@@ -21,7 +21,8 @@ _MAX_TOKENS = 64
 
 
 def answers(prepared: Prepared, iteration: int) -> list[Generated]:
-    """Return the model's greedy answers (at most 64 tokens) to the first validation examples, or training ones.
+    """Return the model's greedy answers (at most 64 tokens) to the first validation examples, or training
+    ones.
 
     An example without a prompt that fits is passed over. Raises `ResourceError` when memory runs out.
     """

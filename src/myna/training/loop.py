@@ -82,8 +82,7 @@ class Loop:
 
     def stopped_early(self) -> bool:
         """Whether the run ends for want of a better validation loss."""
-        patience = self.prepared.recipe.early_stopping
-        return patience is not None and self.progress.worse >= patience
+        return self.progress.out_of_patience(self.prepared.recipe.early_stopping)
 
     def interrupted(self) -> str:
         """Tell the user where things stand and how to go on."""
@@ -163,7 +162,9 @@ class Loop:
         if self.interruption.requested:
             return
         if not math.isfinite(loss):
-            raise TrainingError(f"iteration {step}: the validation loss is {loss}. {self._go_on_from_checkpoint()}")
+            base = "Before any training; try --dtype float32, or look whether the base model answers: myna generate."
+            advice = self._go_on_from_checkpoint() if step else base
+            raise TrainingError(f"iteration {step}: the validation loss is {loss}. {advice}")
         best = self.progress.add_evaluation(loss)
         self._unsaved = True
         seconds = time.perf_counter() - began

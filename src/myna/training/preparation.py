@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from myna.batching.order import Order
 from myna.data.folder import DataFolder, Examples, Keys, open_folder
+from myna.data.hub import fetch_dataset
 from myna.engines import choose
 from myna.engines.base import Engine, Model, OptimizerSpec
 from myna.errors import AdapterError, DataError
@@ -100,6 +101,8 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
     spec = _adapter_spec(recipe, files)
     engine = choose(recipe.engine)
     builder = PromptBuilder.load(files.folder)
+    if recipe.hf_dataset is not None:
+        fetch_dataset(recipe.hf_dataset, Path(recipe.data))
     folder = open_folder(
         Path(recipe.data), keys=keys_of(recipe), on_bad_example=recipe.on_bad_example, seed=recipe.seed
     )
@@ -114,7 +117,7 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
     if folder.valid is not None and recipe.val_batches != 0:
         valid = _samples("valid", folder.valid, builder, recipe, cache=cache, tell=tell)
     else:
-        tell(Notice(0, "There is no validation data, so the last adapter is kept, not the best one."))
+        tell(Notice(0, "Nothing is validated: the last adapter is kept, not the best one, and nothing stops early."))
     model = _load(recipe, files, spec, engine)
     iterations = count_iterations(recipe, len(train))
     return Prepared(

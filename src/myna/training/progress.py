@@ -77,6 +77,10 @@ class Progress:
         self.worse = 0
         return True
 
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether `patience` evaluations in a row were not better; None waits for ever."""
+        return patience is not None and self.worse >= patience
+
     @property
     def kept(self) -> int:
         """The step whose adapter is worth keeping: the best evaluated one, or the last without validation

@@ -37,9 +37,11 @@ def train(recipe: Recipe, *, listener: Listener | None = None) -> TrainResult:
         try:
             write_file(run.recipe_path, to_yaml(_resolved(recipe)))
             return _Session(run, listener).start(recipe, progress)
-        except BaseException:
+        except BaseException as error:
             if progress.step == 0:
                 run.discard()
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(_stopped(run, progress)) from None
             raise
 
 
@@ -60,9 +62,14 @@ def resume(
     with folder.lock():
         recipe = _longer(from_yaml(folder.recipe_path.read_text(encoding="utf-8")), iters, epochs)
         saved = folder.checkpoints()
-        if not saved:
-            return _Session(folder, listener).start(recipe, Progress())
-        return _Session(folder, listener).go_on(recipe, saved[-1][1])
+        progress = checkpoints.read_progress(saved[-1][1]) if saved else Progress()
+        if iters is None and epochs is None and _is_finished(folder):
+            raise RunError(_finished(folder, progress))
+        session = _Session(folder, listener)
+        try:
+            return session.go_on(recipe, progress) if saved else session.start(recipe, progress)
+        except KeyboardInterrupt:
+            raise Interrupted(_stopped(folder, progress)) from None
 
 
 class _Session:
@@ -81,20 +88,19 @@ class _Session:
                 log.append(event.as_dict())
                 self.listener(event)
 
-            try:
-                prepared = prepare(recipe, self.run.cache_path, tell)
-            except KeyboardInterrupt:
-                raise Interrupted("Interrupted before the first iteration; nothing was trained yet.") from None
+            prepared = prepare(recipe, self.run.cache_path, tell)
             write_file(self.run.environment_path, json.dumps(dict(prepared.environment), indent=2))
             return self._train(prepared, progress, log)
 
-    def go_on(self, recipe: Recipe, checkpoint: Path) -> TrainResult:
-        """Train from a checkpoint. Nothing in the folder is changed before it is certain that this can be
+    def go_on(self, recipe: Recipe, progress: Progress) -> TrainResult:
+        """Train from a checkpoint. Nothing is changed in the folder before it is certain that this can be
         done."""
-        progress = checkpoints.read_progress(checkpoint)
+        checkpoint = self.run.checkpoint(progress.step)
         with self._cleared_cache(), EventLog(self.run.log_path) as log:
             prepared = prepare(recipe, self.run.cache_path, self.listener)
-            self._check_not_finished(prepared, progress)
+            over = progress.step >= prepared.iterations or progress.out_of_patience(recipe.early_stopping)
+            if progress.step > prepared.iterations or (over and _is_finished(self.run)):
+                raise RunError(_finished(self.run, progress))
             changes = self._check_unchanged(prepared)
             checkpoints.restore(checkpoint, prepared.model, files=prepared.files)
             write_file(self.run.recipe_path, to_yaml(recipe))
@@ -111,15 +117,11 @@ class _Session:
     def _train(self, prepared: Prepared, progress: Progress, log: EventLog) -> TrainResult:
         with interruptible() as interruption:
             loop = Loop(prepared, progress, run=self.run, log=log, listener=self.listener, interruption=interruption)
-            try:
-                loop.tell(_started(self.run, prepared, progress))
-                if progress.step == 0:
-                    sample(loop)
-                loop.train()
-                return finish(loop)
-            except KeyboardInterrupt:
-                again = f"Go on with: myna train --resume {self.run.path}"
-                raise Interrupted(f"Stopped at once. {checkpoints.last_saved(self.run)} {again}") from None
+            loop.tell(_started(self.run, prepared, progress))
+            if progress.step == 0:
+                sample(loop)
+            loop.train()
+            return finish(loop)
 
     @contextmanager
     def _cleared_cache(self) -> Iterator[None]:
@@ -129,19 +131,6 @@ class _Session:
             yield
         finally:
             shutil.rmtree(self.run.cache_path, ignore_errors=True)
-
-    def _check_not_finished(self, prepared: Prepared, progress: Progress) -> None:
-        recipe, step = prepared.recipe, progress.step
-        early = recipe.early_stopping is not None and progress.worse >= recipe.early_stopping
-        if not early and step < prepared.iterations:
-            return
-        if early or step > prepared.iterations or read_events(self.run.log_path)[-1]["event"] == "finish":
-            why = f"; {recipe.early_stopping} evaluations without a better loss" if early else ""
-            raise RunError(
-                f"{self.run.path}: this run is finished ({step} of {prepared.iterations} iterations{why}); "
-                f"its adapter is in {self.run.adapter_path}. To train it longer: "
-                f"myna train --resume {self.run.path} --iters {2 * max(step, prepared.iterations)}"
-            )
 
     def _check_unchanged(self, prepared: Prepared) -> list[str]:
         """Raise for what must not have changed; return what may have, in words."""
@@ -176,6 +165,26 @@ def _resolved(recipe: Recipe) -> Recipe:
     if recipe.resume_adapter_file is not None:
         changes["resume_adapter_file"] = str(Path(recipe.resume_adapter_file).resolve())
     return recipe.model_copy(update=changes)
+
+
+def _is_finished(run: RunFolder) -> bool:
+    """Whether the run came to its end: a kill just before that leaves samples, test and result to be made."""
+    return run.log_path.exists() and [event["event"] for event in read_events(run.log_path)[-1:]] == ["finish"]
+
+
+def _finished(run: RunFolder, progress: Progress) -> str:
+    step = progress.step
+    return (
+        f"{run.path}: this run is finished after {step} iterations; its adapter is in {run.adapter_path}. Train it "
+        f"longer with myna train --resume {run.path} --iters {2 * step}, or, where it stopped early, begin a new run "
+        f"from it with --resume-adapter-file {run.path}."
+    )
+
+
+def _stopped(run: RunFolder, progress: Progress) -> str:
+    if progress.step == 0:
+        return "Stopped at once; nothing was trained yet."
+    return f"Stopped at once. {checkpoints.last_saved(run)} Go on with: myna train --resume {run.path}"
 
 
 def _longer(recipe: Recipe, iters: int | None, epochs: float | None) -> Recipe:
