@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from myna.cli.model_flags import ModelFlags, recipe_of_run
 from myna.cli.sampling_flags import SamplingFlags
 from myna.generation import LanguageModel
 from myna.recipe import to_yaml
-from small_runs import small_recipe, one_layer, write_data
+from small_runs import one_layer, small_recipe, write_data
 
 QUESTION = "16 and 16 are"
 
@@ -75,6 +77,25 @@ def test_training_as_json_is_one_object_with_the_promised_keys(place: Path) -> N
     assert result["best"].keys() == {"iteration", "valid_loss"}
     assert (result["run"], result["iterations"]) == ("other", 2)
     assert "Iter 2: Train loss" in done.stderr
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(place: Path) -> None:
+    asked = ["train", "recipe.yaml", "--adapter-path", "stopped", "--iters", "100000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "myna", *asked],
+        cwd=place,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if line.startswith("Iter 2: Train loss"))
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert said.startswith("Interrupted after iteration ")
+    assert said.endswith("Go on with: myna train --resume stopped\n")
 
 
 def test_a_run_goes_on_for_longer(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,8 +110,7 @@ recipes = st.builds(
     ),
     model=names,
     data=names,
-    hf_dataset=st.none()
-    | st.lists(st.dictionaries(names, plain, max_size=3), min_size=1, max_size=2).map(tuple),
+    hf_dataset=st.none() | st.lists(st.dictionaries(names, plain, max_size=3), min_size=1, max_size=2).map(tuple),
     fine_tune_type=st.sampled_from(["lora", "dora", "full"]),
     lora_parameters=low_rank,
     num_layers=st.sampled_from([-1, 1, 16]),
@@ -316,9 +315,7 @@ def test_a_short_name_of_a_schedule_stands_for_it() -> None:
 
 
 def test_options_that_no_optimizer_here_has_are_said() -> None:
-    text = (
-        SMALLEST + "optimizer: adafactor\noptimizer_config: {adafactor: {beta_1: 0.9, scale_parameter: true}}"
-    )
+    text = SMALLEST + "optimizer: adafactor\noptimizer_config: {adafactor: {beta_1: 0.9, scale_parameter: true}}"
     recipe = from_yaml(text)
     assert recipe.options_without_meaning == {"beta_1": 0.9}
     assert recipe.optimizer_options == {}
@@ -345,7 +342,5 @@ def test_bom_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
 
 def test_every_optimizer_has_its_options() -> None:
     for name in get_args(Recipe.model_fields["optimizer"].annotation):
-        recipe = from_yaml(
-            SMALLEST + f"optimizer: {name}\noptimizer_config: {{{name}: {{weight_decay: 0.5}}}}"
-        )
+        recipe = from_yaml(SMALLEST + f"optimizer: {name}\noptimizer_config: {{{name}: {{weight_decay: 0.5}}}}")
         assert recipe.optimizer_options["weight_decay"] == 0.5

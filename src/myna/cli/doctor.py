@@ -9,14 +9,12 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from myna import __version__
 from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import emphasis
 from myna.errors import MissingDependency
-
-if TYPE_CHECKING:
-    from myna.engines.base import Engine
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 _OPTIONAL = {"datasets": "hf_dataset in a recipe reads data sets of the hub"}
@@ -39,12 +37,14 @@ def doctor(*, common: Common = COMMON) -> dict[str, Any]:
     facts: dict[str, Any] = {**_machine(), "libraries": {name: _version(name) for name in _LIBRARIES}}
     missing = _missing()
     try:
-        from myna.engines import choose
-
-        engine = choose("auto")
-        facts |= _engine(engine)
+        facts |= _engine()
     except MissingDependency as error:
         missing.insert(0, str(error))
+    except (ImportError, OSError) as error:
+        missing.insert(0, f"torch is installed and can't be loaded ({error}): pip install --force-reinstall torch")
+    else:
+        if facts["device"]["kind"] == "cpu" and shutil.which("nvidia-smi") is not None:
+            missing.insert(0, "an NVIDIA GPU is here that this torch can't use: pip install --force-reinstall torch")
     facts["missing"] = missing
     _show(facts)
     return facts
@@ -55,7 +55,7 @@ def _machine() -> dict[str, Any]:
 
     memory = psutil.virtual_memory()
     return {
-        "myna": version_of_myna(),
+        "myna": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": _processor_name(),
@@ -67,14 +67,10 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def version_of_myna() -> str:
-    """Return this package's own version."""
-    from myna import __version__
+def _engine() -> dict[str, Any]:
+    from myna.engines import choose
 
-    return __version__
-
-
-def _engine(engine: Engine) -> dict[str, Any]:
+    engine = choose("auto")
     return {
         "engine": engine.name,
         "device": asdict(engine.device()),

@@ -52,6 +52,8 @@ def report_error(kind: str, message: str, *, as_json: bool) -> None:
     """Write an error: for a person to standard error, or for a program as JSON to standard output."""
     if as_json:
         write_json({"error": {"type": kind, "message": message}})
+    elif kind == "Interrupted":  # what the user asked for is no error
+        sys.stderr.write(f"{message}\n")
     else:
         sys.stderr.write(f"{emphasis('error:', '1;31', sys.stderr)} {message}\n")
 

@@ -121,9 +121,7 @@ class LanguageModel:
         answers = [_Answer(len(prompt)) for prompt in tokens]
         clock = _Clock()
         for event in clock.timed(
-            self.model.generate(
-                tokens, max_tokens=max_tokens, end_tokens=self.builder.end_tokens, sampling=sampling
-            )
+            self.model.generate(tokens, max_tokens=max_tokens, end_tokens=self.builder.end_tokens, sampling=sampling)
         ):
             answer, stream = answers[event.sequence], streams[event.sequence]
             answer.generated_tokens += 1
