@@ -113,7 +113,7 @@ def test(
         scores = []
         scored = _models(adapters, files, name=model, engine=engine, dtype=dtype, device=device)
         for iteration, name, loaded in scored:
-            score = score_samples(loaded, store, tokens_per_row=length, wanted=wanted, iteration=iteration, name=name)
+            score = score_samples(loaded, store, wanted=wanted, iteration=iteration, name=name)
             scores.append(score)
             if listener is not None:
                 listener(score)
@@ -124,15 +124,13 @@ def score_samples(
     model: Model,
     store: SampleStore,
     *,
-    tokens_per_row: int,
     wanted: int | None = None,
     iteration: int | None = None,
     name: str = "",
 ) -> Score:
     """Return the score of a loaded model on `wanted` samples (None: all), always the same ones."""
     indices = fixed_selection(len(store), wanted, seed=0)
-    budget = max(tokens_per_row, int(store.lengths.max()))
-    loss, tokens = mean_loss(model, evaluation_rows(store, indices, tokens_per_row=budget))
+    loss, tokens = mean_loss(model, evaluation_rows(store, indices, tokens_per_row=model.row_tokens))
     examples = len({str(store[index].source) for index in indices})
     return Score(loss, perplexity(loss), tokens, examples, store.summary.skipped_long, iteration, name)
 

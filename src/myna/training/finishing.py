@@ -127,7 +127,6 @@ def _test(loop: Loop) -> Score:
     score = score_samples(
         prepared.model,
         store,
-        tokens_per_row=recipe.max_seq_length,
         wanted=wanted,
         name=str(loop.run.adapter_path),
     )

@@ -96,7 +96,7 @@ class Loop:
         recipe, number = self.prepared.recipe, self.progress.step
         began = time.perf_counter()
         samples = [self.prepared.train[int(index)] for index in self.prepared.order.step(number)]
-        rows = pack(samples, tokens_per_row=self.prepared.tokens_per_row)
+        rows = pack(samples, tokens_per_row=self.prepared.model.row_tokens)
         try:
             result = self.prepared.model.step(
                 rows, self.prepared.schedule(number), step=number, max_gradient_norm=recipe.max_grad_norm
@@ -152,8 +152,7 @@ class Loop:
         assert valid is not None
         wanted = None if recipe.val_batches == -1 else recipe.val_batches * recipe.batch_size
         chosen = fixed_selection(len(valid), wanted, recipe.seed)
-        budget = max(self.prepared.tokens_per_row, int(valid.lengths.max()))
-        rows = evaluation_rows(valid, chosen, tokens_per_row=budget)
+        rows = evaluation_rows(valid, chosen, tokens_per_row=self.prepared.model.row_tokens)
         began = time.perf_counter()
         try:
             loss, tokens = mean_loss(self.prepared.model, self.interruption.until_requested(rows))

@@ -35,8 +35,7 @@ DEFAULT_ITERATIONS = 1000
 class Prepared:
     """A run that is ready for its first step.
 
-    iterations: optimizer steps of the whole run. tokens_per_row: budget of a row. environment: what
-    `environment.json` holds.
+    iterations: optimizer steps of the whole run. environment: what `environment.json` holds.
     """
 
     recipe: Recipe
@@ -51,7 +50,6 @@ class Prepared:
     iterations: int
     order: Order
     schedule: Schedule
-    tokens_per_row: int
     environment: Mapping[str, Any]
 
     @property
@@ -133,7 +131,6 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
         iterations=iterations,
         order=Order(len(train), examples_per_iteration(recipe), recipe.seed),
         schedule=build_schedule(recipe.learning_rate, recipe.lr_schedule, iterations),
-        tokens_per_row=max(recipe.max_seq_length, int(train.lengths.max())),
         environment=describe(engine, files, builder, folder),
     )
 

@@ -39,7 +39,7 @@ class TorchModel:
         self.model = model
         self.device = device
         self.compute = compute
-        self.row_tokens = _ROW_TOKENS.get(device.type, 4096)
+        self.row_tokens = _ROW_TOKENS.get(device.type, 2048)
         self.named = named_trainable(model)
         self._optimizer: TrainingOptimizer | None = None
         self._dropout_seed = 0
