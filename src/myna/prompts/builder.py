@@ -32,7 +32,7 @@ from myna.prompts.formats import (
 from myna.prompts.masking import Masking, windows
 from myna.prompts.ready_made import ReadyMade
 from myna.prompts.sample import Sample
-from myna.prompts.shorten import shorten_questions
+from myna.prompts.shorten import Shortener
 from myna.prompts.stream import StreamDecoder
 
 LongExamples: TypeAlias = Literal["skip", "error", "truncate-prompt"]
@@ -229,13 +229,11 @@ class PromptBuilder:
 
     def _shortened(self, example: Example, first: Samples, max_tokens: int, masked: bool) -> Samples:
         """Shorten questions until the example fits; where the answers alone are too long it stays left out."""
-        result, shorter = first, example.messages
+        result, shortener = first, Shortener(example.messages, self._controls.offsets)
         while result.skipped_tokens is not None:
-            excess = result.skipped_tokens - max_tokens
-            cut = shorten_questions(shorter, excess, self._controls.offsets)
-            if cut is None:
+            shorter = shortener.cut(result.skipped_tokens - max_tokens)
+            if shorter is None:
                 return first
-            shorter = cut
             rendered = self._render(example, self._controls.protect(shorter), masked)
             result = self._fit(rendered, example.source, max_tokens, "skip")
         return replace(result, truncated=result is not first)
