@@ -120,7 +120,7 @@ def _show(facts: dict[str, Any]) -> None:
     rows = [
         ("Myna", f"{facts['myna']} on Python {facts['python']}, {facts['system']}"),
         ("Processor", f"{facts['processor']}, {facts['cores']} cores"),
-        ("Can do", ", ".join(facts["capabilities"]) or "unknown"),
+        ("Instructions", ", ".join(facts["capabilities"]) or "unknown"),
         (
             "Memory",
             f"{facts['memory_bytes'] / 1e9:.1f} GB, {facts['available_memory_bytes'] / 1e9:.1f} GB available",
@@ -142,7 +142,7 @@ def _show(facts: dict[str, Any]) -> None:
     installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
     rows.append(("Libraries", ", ".join(installed)))
     for name, value in rows:
-        print(f"{emphasis(f'{name:<11}', '1', sys.stdout)}{value}")
+        print(f"{emphasis(f'{name:<13}', '1', sys.stdout)}{value}")
     if facts["missing"]:
         print(emphasis("\nMissing", "1", sys.stdout))
         for line in facts["missing"]:
