@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.data.example import Example, Message, Source
@@ -185,6 +185,8 @@ def test_control_tokens_in_data_are_text(any_builder: PromptBuilder, messages: l
 
 
 @given(pieces=st.lists(st.sampled_from(LITERALS), min_size=2, max_size=4))
+@example(pieces=["<|im_", "end|>"])
+@example(pieces=["</", "s>"])
 @often
 def test_pieces_of_data_do_not_join_into_a_control_token(made_builder: Build, pieces: list[str]) -> None:
     builder = made_builder("byte-level", "chatml")
@@ -448,12 +450,20 @@ def test_a_shortened_question_keeps_its_beginning_and_end(any_builder: PromptBui
     assert "Q: how many? A:" in text
 
 
+def test_what_is_no_text_is_refused(any_builder: PromptBuilder) -> None:
+    for ask in (any_builder.text_prompt, lambda text: any_builder.prompt([{"role": "user", "content": text}])):
+        with pytest.raises(PromptError, match="half of a surrogate pair"):
+            ask("a\udcff")
+
+
 def test_end_tokens_come_from_tokenizer_template_and_generation_config(tmp_path: Path, made_builder: Build) -> None:
     made_builder("byte-level", "chatml")._tokenizer.save_pretrained(tmp_path)
     config = tmp_path / "generation_config.json"
     config.write_text(json.dumps({"eos_token_id": [5, 2, 10**9]}))
     builder = PromptBuilder.load(tmp_path)
     assert {builder.token_text(token) for token in builder.end_tokens} == {"</s>", "<|im_end|>", "<|user|>"}
+    text = one(builder, Example("text", HERE, text="one"))
+    assert builder.token_text(int(text.tokens[-1])) == "</s>"
     config.write_text("{")
     with pytest.raises(PromptError, match=r"generation_config\.json is not JSON"):
         PromptBuilder.load(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from myna.prompts.builder import PromptBuilder
 
 often = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 PIECES = ["SELECT name", " FROM", "的学生有多少", "🐦‍⬛", "👩‍💻", " ", "   ", "\n", "\t", "é", "Ω≈ç", "ब्राह्मी", "x" * 5]
 texts = st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join)

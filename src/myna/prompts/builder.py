@@ -184,10 +184,11 @@ class PromptBuilder:
     def _find_end(
         self, template: ChatTemplate | None, generation_config: Mapping[str, Any]
     ) -> tuple[str, frozenset[str]]:
-        """Return the token that is put at the end where none is, and all that end an answer."""
+        """Return the token that ends a text (and an answer, where its template doesn't end it), and all that end
+        an answer."""
         of_template = template.end_token(self._controls.ids) if template else None
         named = [self._backend.id_to_token(each) for each in _end_ids(generation_config)]
-        found = [name for name in (of_template, self._tokenizer.eos_token, *named) if name in self._controls.ids]
+        found = [name for name in (self._tokenizer.eos_token, *named, of_template) if name in self._controls.ids]
         if not found:
             raise PromptError(
                 "the tokenizer names no end token, so a model could never stop; set eos_token in tokenizer_config.json"

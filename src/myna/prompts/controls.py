@@ -126,7 +126,10 @@ class ControlTokens:
 
     def _ids(self, tokenizer: Tokenizer, marked: str) -> list[int]:
         text = self._marked.sub(lambda found: self._restored(found, self._renamed), marked)
-        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+        try:
+            return list(tokenizer.encode(text, add_special_tokens=False).ids)
+        except TypeError as error:  # what the library raises for a string that has no UTF-8 form
+            raise PromptError("the text holds half of a surrogate pair, which is no character") from error
 
     def _restored(self, found: re.Match[str], names: Mapping[str, str]) -> str:
         if found[1] is None:
@@ -162,8 +165,7 @@ def _rename(parts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     added = [{**token, "content": names.get(token["content"], token["content"])} for token in parts["added_tokens"]]
-    whole = {"truncation": None, "padding": None, "post_processor": None}
-    return {**parts, **whole, "added_tokens": added, "model": model}
+    return {**parts, "truncation": None, "padding": None, "added_tokens": added, "model": model}
 
 
 def _without_prefix_space(part: Any) -> Any:

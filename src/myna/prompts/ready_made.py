@@ -36,7 +36,7 @@ class ReadyMade:
         """
         body, notices = self._outer(text)
         if not body.strip():
-            raise PromptError("the text holds nothing but markers; there is nothing to learn")
+            raise PromptError("the text is empty, or nothing but markers")
         turns = self._turns(body)
         if turns is None:
             return Rendered(self._data(body, notices) + self._end, begins=True, notices=tuple(notices))
