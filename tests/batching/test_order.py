@@ -22,9 +22,7 @@ def test_every_sample_comes_once_per_epoch(count: int, examples: int, seed: int,
 
 
 @given(counts, per_step, seeds, st.permutations(range(8)))
-def test_a_step_is_the_same_whatever_was_asked_before(
-    count: int, examples: int, seed: int, asked: list[int]
-) -> None:
+def test_a_step_is_the_same_whatever_was_asked_before(count: int, examples: int, seed: int, asked: list[int]) -> None:
     order = Order(count, examples, seed)
     in_any_order = {k: order.step(k).tolist() for k in asked}
     for k, indices in in_any_order.items():

@@ -45,9 +45,7 @@ def test_nothing_is_lost_doubled_or_cut(samples: list[Sample], budget: int) -> N
 
 
 @given(lists_of_samples(), st.integers(1, 64))
-def test_a_row_keeps_the_budget_unless_one_sample_alone_exceeds_it(
-    samples: list[Sample], budget: int
-) -> None:
+def test_a_row_keeps_the_budget_unless_one_sample_alone_exceeds_it(samples: list[Sample], budget: int) -> None:
     for batch in pack(samples, tokens_per_row=budget):
         assert len(batch) <= budget or len(batch.segments) == 1
 
@@ -66,9 +64,7 @@ def test_segments_cover_the_row_and_positions_restart(samples: list[Sample], bud
 
 
 @given(lists_of_samples(), st.integers(1, 64))
-def test_a_target_is_predicted_from_the_token_before_it_in_its_own_segment(
-    samples: list[Sample], budget: int
-) -> None:
+def test_a_target_is_predicted_from_the_token_before_it_in_its_own_segment(samples: list[Sample], budget: int) -> None:
     for batch in pack(samples, tokens_per_row=budget):
         assert batch.targets.tolist() == batch.tokens[batch.predictors + 1].tolist()
         segment_of = np.concatenate(
@@ -87,8 +83,7 @@ def test_no_two_rows_fit_into_one(samples: list[Sample], budget: int) -> None:
 
 def test_equal_samples_stay_in_the_order_given() -> None:
     samples = [
-        Sample(np.arange(4, dtype=np.int32), np.array([False, True, True, True]), Source("t", n))
-        for n in range(6)
+        Sample(np.arange(4, dtype=np.int32), np.array([False, True, True, True]), Source("t", n)) for n in range(6)
     ]
     rows = [[source.line for source in batch.sources] for batch in pack(samples, tokens_per_row=8)]
     assert rows == [[0, 1], [2, 3], [4, 5]]
@@ -107,9 +102,7 @@ def test_a_row_reads_as_it_should() -> None:
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(50, 100))
 def test_rows_are_few(lengths: list[int], budget: int) -> None:
-    samples = [
-        Sample(np.zeros(n, np.int32), np.zeros(n, bool), Source("t", line)) for line, n in enumerate(lengths)
-    ]
+    samples = [Sample(np.zeros(n, np.int32), np.zeros(n, bool), Source("t", line)) for line, n in enumerate(lengths)]
     at_least = -(-sum(lengths) // budget)
     assert Counter(len(b) > budget for b in pack(samples, tokens_per_row=budget))[True] == 0
     # No row but the last can be half empty while another is: at most twice the volume bound, plus one.

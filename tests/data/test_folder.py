@@ -99,9 +99,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert peak < 1_000_000  # the file has 10 MB
 
 
-def test_an_unpacked_gzip_file_goes_with_its_examples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unpacked_gzip_file_goes_with_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = tmp_path / "temporary"
     room.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(room))

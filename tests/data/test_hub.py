@@ -30,9 +30,7 @@ def entry(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_a_local_dataset_becomes_a_data_folder_with_mlx_lms_splits(
-    tmp_path: Path, entry: dict[str, Any]
-) -> None:
+def test_a_local_dataset_becomes_a_data_folder_with_mlx_lms_splits(tmp_path: Path, entry: dict[str, Any]) -> None:
     folder = fetch_dataset(entry, tmp_path / "data")
     data = open_folder(folder)
     assert data.valid
@@ -71,9 +69,7 @@ def test_several_entries_follow_one_another_and_conversations_lose_their_filler(
     assert list(next(each for each in conversations if each.kind == "chat").messages) == chat
 
 
-def test_what_is_wrong_with_an_entry_is_said_and_nothing_is_left(
-    tmp_path: Path, entry: dict[str, Any]
-) -> None:
+def test_what_is_wrong_with_an_entry_is_said_and_nothing_is_left(tmp_path: Path, entry: dict[str, Any]) -> None:
     for change, message in {
         ("promt_feature", "x"): "did you mean 'prompt_feature'",
         ("completion_feature", "answer"): r"no column .*found: question, response, extra",

@@ -228,7 +228,7 @@ def test_a_fresh_adapter_changes_nothing(tiny, kind):
 def test_foreign_and_misshapen_tensors_are_refused_by_name(tiny_llama):
     model = loaded(tiny_llama)
     name = next(iter(model.trainable()))
-    with pytest.raises(AdapterError, match="no trained tensor model[.]other"):
+    with pytest.raises(AdapterError, match=r"no trained tensor model[.]other"):
         model.load_trainable({"model.other": np.zeros(3, np.float32)})
     with pytest.raises(AdapterError, match=name):
         model.load_trainable({name: np.zeros((1, 1), np.float32)})

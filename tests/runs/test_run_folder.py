@@ -246,11 +246,7 @@ def test_discarding_leaves_nothing(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(
-        st.dictionaries(
-            st.text(), st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)
-        )
-    )
+    st.lists(st.dictionaries(st.text(), st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)))
 )
 def test_the_log_gives_back_what_was_appended(events: list[dict[str, object]]) -> None:
     import tempfile

@@ -320,7 +320,7 @@ def test_how_examples_are_laid_in_rows_changes_nothing(
 
     plain = {"lora_parameters": {"rank": 2, "scale": 2.0}, "batch_size": 6}
     for name, row_tokens in (("wide", 2048), ("narrow", 24)):  # the longest example has 19 tokens
-        monkeypatch.setitem(model._ROW_TOKENS, "cpu", row_tokens)
+        monkeypatch.setattr(model, "_row_tokens", lambda *_, tokens=row_tokens: tokens)
         training.train(recipe(name, **plain))
     wide, narrow = ([event["train_loss"] for event in events(tmp_path / name, "report")] for name in ("wide", "narrow"))
     assert wide != narrow

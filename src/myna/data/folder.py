@@ -153,9 +153,7 @@ def _open_optional(
     return _open(_file(path, name), keys, on_bad_example, seed)
 
 
-def _open(
-    file: Path, keys: Keys, on_bad_example: OnBadExample, seed: int
-) -> tuple[Examples, NDArray[np.uint64]]:
+def _open(file: Path, keys: Keys, on_bad_example: OnBadExample, seed: int) -> tuple[Examples, NDArray[np.uint64]]:
     """Read every line once; return the examples and their content keys."""
     lines = LineFile(file)
     places, contents, skipped = array("Q"), array("Q"), list[BadLine]()
@@ -191,19 +189,13 @@ def _file(folder: Path, name: str) -> Path:
     if not folder.exists():
         raise DataError(f"{folder}: no such data folder{_siblings(folder)}")
     if not folder.is_dir():
-        raise DataError(
-            f"{folder}: expected a folder with train.jsonl, found a file; name the folder it is in"
-        )
+        raise DataError(f"{folder}: expected a folder with train.jsonl, found a file; name the folder it is in")
     found = [file for suffix in _SUFFIXES if (file := folder / f"{name}{suffix}").exists()]
     if len(found) > 1:
         raise DataError(f"{folder}: both {found[0].name} and {found[1].name} are there; keep one of them")
     if not found:
         names = sorted(entry.name for entry in folder.iterdir())
-        listing = (
-            f"found: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-            if names
-            else "the folder is empty"
-        )
+        listing = f"found: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "the folder is empty"
         raise DataError(
             f"{folder}: no {name}.jsonl ({listing}); a data folder has train.jsonl, valid.jsonl, test.jsonl"
         )
@@ -228,9 +220,7 @@ def _siblings(folder: Path) -> str:
 def _skip_notes(examples: Examples) -> list[str]:
     if not examples.skipped:
         return []
-    return [
-        f"{examples.path.name}: {len(examples.skipped)} bad lines left out; the first: {examples.skipped[0]}"
-    ]
+    return [f"{examples.path.name}: {len(examples.skipped)} bad lines left out; the first: {examples.skipped[0]}"]
 
 
 def _unread_notes(path: Path, has_valid: bool) -> list[str]:
@@ -242,9 +232,7 @@ def _unread_notes(path: Path, has_valid: bool) -> list[str]:
     ]
 
 
-def _duplicate_notes(
-    train_keys: NDArray[np.uint64], other: Examples, other_keys: NDArray[np.uint64]
-) -> list[str]:
+def _duplicate_notes(train_keys: NDArray[np.uint64], other: Examples, other_keys: NDArray[np.uint64]) -> list[str]:
     same = int(np.isin(other_keys, train_keys).sum())
     if not same:
         return []
@@ -256,9 +244,7 @@ def _duplicate_notes(
 
 def _split_note(path: Path, train: Examples, valid: Examples | None, seed: int) -> str:
     if valid is None:
-        return (
-            f"{path}: no valid.jsonl, and train.jsonl holds a single distinct example: nothing is validated"
-        )
+        return f"{path}: no valid.jsonl, and train.jsonl holds a single distinct example: nothing is validated"
     return (
         f"{path}: no valid.jsonl, so {len(valid)} of {len(train) + len(valid)} training examples are kept "
         f"for validation, chosen by a hash of their content and seed {seed}"

@@ -45,9 +45,7 @@ def fetch_dataset(entry: Mapping[str, Any] | Sequence[Mapping[str, Any]], folder
     source = {"hf_dataset": entries}
     if folder.exists():
         if _made_from(folder) != json.loads(json.dumps(source)):
-            raise DataError(
-                f"{folder}: exists and was not made from this hf_dataset entry; name a new folder"
-            )
+            raise DataError(f"{folder}: exists and was not made from this hf_dataset entry; name a new folder")
         return folder
     with write_folder(folder) as partial:
         splits = {split: _write_split(entries, split, partial / f"{split}.jsonl") for split in _SPLITS}
@@ -67,9 +65,7 @@ def _check(entry: Mapping[str, Any]) -> None:
     known = [*_OTHER_KEYS, *_FEATURES]
     for key in entry:
         if key not in known:
-            raise DataError(
-                f"hf_dataset: unknown key {key!r}{did_you_mean(key, known)}; known: {', '.join(known)}"
-            )
+            raise DataError(f"hf_dataset: unknown key {key!r}{did_you_mean(key, known)}; known: {', '.join(known)}")
     if not isinstance(entry.get("path"), str):
         raise DataError("hf_dataset: needs a path, the id of a data set or a folder with one")
     if (entry.get("config") or {}).get("trust_remote_code"):
@@ -98,9 +94,7 @@ def _line(record: Mapping[str, Any], entry: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(_without_nulls(record), ensure_ascii=False).encode() + b"\n"
     except (TypeError, UnicodeEncodeError) as error:
-        raise DataError(
-            f"hf_dataset: {entry['path']} holds what is no text ({error}); name other columns"
-        ) from error
+        raise DataError(f"hf_dataset: {entry['path']} holds what is no text ({error}); name other columns") from error
 
 
 def _without_nulls(value: Any) -> Any:

@@ -24,9 +24,7 @@ MAX_LINE_BYTES = 16 * 2**20
 """No example is this long; a longer line is a file that is not JSONL, and would fill the memory."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_CONVERT = (
-    'python -c "import json,sys; [print(json.dumps(x, ensure_ascii=False)) for x in json.load(sys.stdin)]"'
-)
+_CONVERT = 'python -c "import json,sys; [print(json.dumps(x, ensure_ascii=False)) for x in json.load(sys.stdin)]"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +128,7 @@ def _unpack(path: Path) -> Path:
             shutil.copyfileobj(packed, unpacked, 2**20)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         _remove(name)
-        raise DataError(
-            f"{path}: damaged or truncated gzip file ({error}); fetch or pack it again"
-        ) from error
+        raise DataError(f"{path}: damaged or truncated gzip file ({error}); fetch or pack it again") from error
     except OSError as error:
         _remove(name)
         raise ResourceError(

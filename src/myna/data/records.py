@@ -92,9 +92,7 @@ def _example(record: Mapping[str, Any], keys: Keys, source: Source) -> Example:
         )
         return Example("completion", source, messages=messages, tools=tools, sql=sql)
     if keys.messages in record:
-        return Example(
-            "chat", source, messages=_messages(record[keys.messages], keys.messages), tools=tools, sql=sql
-        )
+        return Example("chat", source, messages=_messages(record[keys.messages], keys.messages), tools=tools, sql=sql)
     if keys.text in record:
         return Example("text", source, text=_text(record, keys.text), sql=sql)
     raise _RecordError(_missing(record, keys))

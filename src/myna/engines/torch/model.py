@@ -28,8 +28,8 @@ from myna.engines.torch.loss import head_loss, project
 from myna.engines.torch.optimizer import TrainingOptimizer
 from myna.errors import ModelError, ResourceError
 
-_ROW_TOKENS = {"cpu": 256}
-"""Where a core's matrix products are at full speed already (`benchmarks/training.py --row-tokens`)."""
+_ACTIVATION_BYTES = 480 * 2**20
+"""About how much of a row's activations are kept for the backward pass on CPU, where longer rows bring nothing."""
 
 
 class TorchModel:
@@ -39,7 +39,7 @@ class TorchModel:
         self.model = model
         self.device = device
         self.compute = compute
-        self.row_tokens = _ROW_TOKENS.get(device.type, 2048)
+        self.row_tokens = _row_tokens(model, device)
         self.named = named_trainable(model)
         self._optimizer: TrainingOptimizer | None = None
         self._dropout_seed = 0
@@ -245,6 +245,15 @@ def single_row(sequences: Sequence[NDArray[np.int32]]) -> Batch:
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32, copy=True).numpy()
     return array
+
+
+def _row_tokens(model: nn.Module, device: torch.device) -> int:
+    """From 256 tokens on a core's matrix products are at full speed; small models need more to hide Python's own."""
+    if device.type != "cpu":
+        return 2048
+    config: Any = model.config
+    kept = 7 * config.hidden_size + 2 * config.intermediate_size  # numbers a token and layer, measured on Qwen2.5-0.5B
+    return min(2048, max(256, _ACTIVATION_BYTES // (4 * kept * config.num_hidden_layers)))
 
 
 def _longest_mixed(model: nn.Module) -> int | None:
