@@ -49,12 +49,16 @@ class AdapterSpec:
     dropout: float = 0.0
 
 
+DEFAULT_LAYERS = 16
+"""How many decoder layers are trained when nobody says, as in mlx_lm."""
+
+
 def resolve(
     files: ModelFiles,
     *,
     kind: Literal["lora", "dora", "full"],
     keys: Sequence[str] | None,
-    num_layers: int,
+    num_layers: int | None,
     rank: int,
     scale: float,
     dropout: float,
@@ -62,11 +66,12 @@ def resolve(
     """Say what these settings mean for this model, from its tensor headers alone.
 
     keys: linear layers by their path in a decoder layer (`self_attn.q_proj`) or the end of it (`q_proj`); None takes
-    all. num_layers: decoder layers counted from the top, -1 all; with kind `full`, -1 means every tensor, embeddings
-    and head too. Raises `AdapterError` for more layers than the model has, an unknown key, or a rank above the size
-    of a layer.
+    all. num_layers: decoder layers counted from the top, -1 all, None 16 or as many as there are; with kind `full`,
+    -1 means every tensor, embeddings and head too. Raises `AdapterError` for more layers than the model has, an
+    unknown key, or a rank above the size of a layer.
     """
     count = layer_count(files)
+    num_layers = min(DEFAULT_LAYERS, count) if num_layers is None else num_layers
     if not 1 <= num_layers <= count and num_layers != -1:
         raise AdapterError(
             f"num_layers is {num_layers}, but {files.public_name} has {count} decoder layers; "

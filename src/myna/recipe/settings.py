@@ -212,8 +212,8 @@ class Recipe(BaseModel):
     """A low-rank adapter (lora, dora) or the weights themselves (full)."""
     lora_parameters: LoraParameters = LoraParameters()
     """The low-rank adapter."""
-    num_layers: Annotated[int, Field(ge=-1)] = 16
-    """How many decoder layers are trained, counted from the top; -1 trains all."""
+    num_layers: Annotated[int, Field(ge=-1)] | None = None
+    """How many decoder layers are trained, counted from the top; -1 trains all. Default 16, or as many as there are."""
 
     iters: Count | None = None
     """Optimizer steps; 1000 when epochs is not given either."""

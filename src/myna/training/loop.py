@@ -219,10 +219,11 @@ class Loop:
         seen = f"; the longest example here has {longest} tokens" if longest else ""
         shared = any(len(row.segments) > 1 for row in rows)
         batch = f", --batch-size (now {recipe.batch_size})" if shared else ""
+        layers = f" (now {recipe.num_layers})" if recipe.num_layers is not None else ""
         rank = f", --rank (now {recipe.lora_parameters.rank})" if recipe.fine_tune_type != "full" else ""
         checkpointing = "" if recipe.grad_checkpoint else " or add --grad-checkpoint"
         return (
             f"iteration {self.progress.step + 1}: memory ran out. Lower --max-seq-length (now "
-            f"{recipe.max_seq_length}{seen}), --num-layers (now {recipe.num_layers})"
+            f"{recipe.max_seq_length}{seen}), --num-layers{layers}"
             f"{batch}{rank}{checkpointing}. {checkpoints.last_saved(self.run)}"
         )

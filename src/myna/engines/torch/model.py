@@ -252,8 +252,9 @@ def _row_tokens(model: nn.Module, device: torch.device) -> int:
     if device.type != "cpu":
         return 2048
     config: Any = model.config
-    kept = 7 * config.hidden_size + 2 * config.intermediate_size  # numbers a token and layer, measured on Qwen2.5-0.5B
-    return min(2048, max(256, _ACTIVATION_BYTES // (4 * kept * config.num_hidden_layers)))
+    # Numbers kept a token and layer, as measured on Qwen2.5-0.5B's shape.
+    kept: int = 7 * config.hidden_size + 2 * config.intermediate_size
+    return min(2048, max(256, _ACTIVATION_BYTES // (4 * kept * int(config.num_hidden_layers))))
 
 
 def _longest_mixed(model: nn.Module) -> int | None:
