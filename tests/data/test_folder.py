@@ -88,6 +88,7 @@ def test_byte_order_mark_crlf_blank_lines_and_gzip_change_nothing(
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    open_folder(write(tmp_path / "small", "train.jsonl", *texts(5)))  # what is imported on first use takes memory too
     (tmp_path / "train.jsonl").write_text('{"text": "' + "x" * 20_000 + '"}\n')
     with (tmp_path / "train.jsonl").open("a") as file:
         file.writelines(f'{{"text": "{number} {"x" * 20_000}"}}\n' for number in range(500))
