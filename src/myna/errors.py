@@ -6,6 +6,8 @@
     ├── PromptError          a tokenizer or chat template can't express an example
     ├── ModelError           a base model's folder: missing, truncated, pickled, of an unsupported architecture
     │   └── AdapterError     an adapter's folder, or an adapter that does not fit the base model
+    ├── DatabaseError        a database can't be opened: missing, locked, encrypted, no rights, wrong address
+    │   └── QueryError       a statement was refused, is wrong, or met a limit; `kind` says which
     ├── RunError             a run folder: exists already, is not one, does not fit the recipe
     ├── TrainingError        the loss is not a number any more, or nothing is left to train on
     ├── ResourceError        memory or disk ran out
@@ -19,6 +21,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+QueryErrorKind: TypeAlias = Literal[
+    "syntax",  # can't be parsed
+    "refused",  # not one single query that only reads
+    "unknown table",
+    "unknown column",
+    "time",  # lasted longer than the limit
+    "memory",  # took more memory than the limit
+    "database",  # anything else that the database said
+]
 
 
 class MynaError(Exception):
@@ -45,6 +58,21 @@ class ModelError(MynaError):
 
 class AdapterError(ModelError):
     """An adapter can't be read or does not fit the base model."""
+
+
+class DatabaseError(MynaError):
+    """A database can't be opened or read. Its text never holds a password."""
+
+
+class QueryError(DatabaseError):
+    """A statement was refused, is wrong, or met a limit; `kind` says which."""
+
+    def __init__(self, message: str, kind: QueryErrorKind) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, QueryErrorKind]]:
+        return type(self), (str(self), self.kind)
 
 
 class RunError(MynaError):

@@ -1,0 +1,125 @@
+"""A new data folder, written split by split: `train.jsonl`, `valid.jsonl`, `test.jsonl`, databases and `data.json`.
+
+Builders give it records one at a time, in order; nothing is held in memory but counts. The folder appears whole or
+not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from myna.errors import DataError
+from myna.runs import write_folder
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a builder made."""
+
+    folder: Path
+    counts: Mapping[str, int]
+    """Examples of each split that has any."""
+    skipped: Mapping[str, int]
+    """How many of the source's examples were left out, by reason."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about it, a sentence each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` shows."""
+        return {
+            "folder": str(self.folder),
+            "counts": dict(self.counts),
+            "skipped": dict(self.skipped),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True)
+class FolderWriter:
+    """An unfinished data folder at `path`. Made by `new_data_folder`."""
+
+    path: Path
+    databases: dict[str, str] = field(default_factory=dict)
+    """Name → where it is: a path relative to the folder, an absolute one, or a URL without password."""
+    notes: list[str] = field(default_factory=list)
+    _skipped: Counter[str] = field(default_factory=Counter)
+    _files: dict[str, BinaryIO] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _hashes: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, split: str, record: Mapping[str, Any]) -> None:
+        """Append `record` as one line of `split`."""
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        if split not in self._files:
+            self._files[split] = (self.path / f"{split}.jsonl").open("wb")
+            self._hashes[split] = hashlib.sha256()
+        self._files[split].write(line)
+        self._hashes[split].update(line)
+        self._counts[split] += 1
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count an example of the source that is left out."""
+        self._skipped[reason] += count
+
+    def _finish(self, source: Mapping[str, Any], seed: int | None) -> None:
+        for file in self._files.values():
+            file.close()
+        splits = {
+            split: {"count": self._counts[split], "content_hash": self._hashes[split].hexdigest()}
+            for split in SPLITS
+            if split in self._files
+        }
+        made = {
+            "source": source,
+            "seed": seed,
+            "splits": splits,
+            "skipped": dict(self._skipped),
+            "notes": self.notes,
+            "databases": self.databases,
+        }
+        content = {key: value for key, value in made.items() if value not in (None, {}, [])}
+        (self.path / "data.json").write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+    def built(self, folder: Path) -> Built:
+        """Return what was made, under the name the folder ends with."""
+        counts = {split: self._counts[split] for split in SPLITS if self._counts[split]}
+        return Built(folder, counts, dict(self._skipped), tuple(self.notes))
+
+
+@contextmanager
+def new_data_folder(out: Path, source: Mapping[str, Any], *, seed: int | None = None) -> Iterator[FolderWriter]:
+    """Give a writer for the new data folder `out`; `source` says in `data.json` how it was made.
+
+    The folder stands there when the block ends well. Raises `DataError` when something stands at `out` already that
+    is not an older data folder of the same builder, or when no example was written; `ResourceError` (disk full) and
+    `RunError` (not permitted).
+    """
+    _check_place(out, source)
+    with write_folder(out) as partial, ExitStack() as files:
+        writer = FolderWriter(partial)
+        files.callback(lambda: [file.close() for file in writer._files.values()])
+        yield writer
+        if not writer._counts:
+            left_out = "; ".join(f"{count} left out: {reason}" for reason, count in writer._skipped.items())
+            raise DataError(f"{out}: nothing was written, the source has no example that can be used. {left_out}")
+        writer._finish(source, seed)
+
+
+def _check_place(out: Path, source: Mapping[str, Any]) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        older = json.loads((out / "data.json").read_text("utf-8"))["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        older = None
+    if not isinstance(older, dict) or older.get("builder") != source.get("builder"):
+        raise DataError(f"{out}: exists and was not made by this builder; name a new folder with --out")

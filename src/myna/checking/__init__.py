@@ -1,0 +1,1 @@
+"""Checking: what is wrong with a data folder, before a model learns it."""

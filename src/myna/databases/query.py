@@ -1,0 +1,28 @@
+"""What a query may cost and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The cost of one query. What exceeds rows or bytes is cut (`Result.truncated`); the others end it."""
+
+    seconds: float = 10.0
+    rows: int = 10_000
+    bytes: int = 16 * 2**20
+    """Of the result's cells."""
+    memory: int = 200 * 2**20
+    """Of the process that runs the query, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A query's answer. Cells are None, int, float, str, bytes, or what stands for the database's own types."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+    seconds: float

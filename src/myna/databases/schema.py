@@ -1,0 +1,51 @@
+"""What a database holds: tables, columns, types, keys and comments, as plain frozen values.
+
+The one description of a schema; schema text, data builders and name checks all start from it. Knows no
+database library and no SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ColumnKind: TypeAlias = Literal["number", "text", "date", "boolean", "binary", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. `type` is as declared (may be empty in SQLite), `kind` what that amounts to."""
+
+    name: str
+    type: str
+    kind: ColumnKind
+    nullable: bool = True
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """`columns` of the table it belongs to refer to `referenced_columns` of `table`, pairwise."""
+
+    columns: tuple[str, ...]
+    table: str
+    referenced_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table or view. `name` is as a query names it, with its schema in front where that is not the default."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    comment: str = ""
+    is_view: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All tables and views that a reader may see, in the database's own order."""
+
+    tables: tuple[Table, ...]
