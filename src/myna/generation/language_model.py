@@ -10,24 +10,26 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myna.data.example import Message
-from myna.engines.base import Model, Sampling, TokenEvent
+from myna.engines.base import Constraint, Model, Sampling, TokenEvent
 from myna.errors import PromptError, RecipeError
 from myna.prompts.builder import PromptBuilder
 
 Prompt: TypeAlias = str | Sequence[Message]
 """A text, or a conversation that the model is to go on with."""
 
+ConstraintFactory: TypeAlias = Callable[[Sequence[int], int], Constraint]
+"""Makes the constraint of prompts that are computed together, from their places in the list of prompts and the most
+tokens that each may get."""
+
 GREEDY = Sampling()
 """The most likely token each time."""
-
-_TOGETHER = 16
-"""Prompts of `generate_many` that are computed in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,17 @@ class LanguageModel:
         max_tokens: int = 256,
         sampling: Sampling = GREEDY,
         raw: bool = False,
+        constraint: ConstraintFactory | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Generation:
         """Answer one prompt; `on_text` is given each piece of text as soon as it is certain.
 
-        A text prompt is taken as one user message, or with `raw` as it stands. An exception out of
-        `on_text`, and Ctrl-C, end the generation. Raises `PromptError` for an empty prompt, `RecipeError`
-        for sampling settings out of range.
+        A text prompt is taken as one user message, or with `raw` as it stands. `constraint` makes what decides
+        which tokens may come. An exception out of `on_text`, and Ctrl-C, end the generation. Raises `PromptError`
+        for an empty prompt, `RecipeError` for sampling settings out of range.
         """
-        return self._generate([prompt], max_tokens, sampling, raw, on_text)[0]
+        made = None if constraint is None else partial(constraint, [0])
+        return self._generate([prompt], max_tokens, sampling, raw, made, on_text)[0]
 
     def generate_many(
         self,
@@ -82,16 +86,17 @@ class LanguageModel:
         max_tokens: int = 256,
         sampling: Sampling = GREEDY,
         raw: bool = False,
+        batch_size: int = 16,
         on_answer: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
-        """Answer prompts in batches; `on_answer` is given the index and the answer as batches finish.
+        """Answer prompts, `batch_size` together; `on_answer` is given the index and the answer as batches finish.
 
         Greedy answers are those of `generate`. Sampled ones depend on the seed and the place in the list.
         """
         answers: list[Generation] = []
-        for start in range(0, len(prompts), _TOGETHER):
+        for start in range(0, len(prompts), batch_size):
             together = replace(sampling, seed=sampling.seed + start)
-            for answer in self._generate(prompts[start : start + _TOGETHER], max_tokens, together, raw, None):
+            for answer in self._generate(prompts[start : start + batch_size], max_tokens, together, raw, None):
                 if on_answer is not None:
                     on_answer(len(answers), answer)
                 answers.append(answer)
@@ -113,6 +118,7 @@ class LanguageModel:
         max_tokens: int,
         sampling: Sampling,
         raw: bool,
+        constraint: Callable[[int], Constraint] | None,
         on_text: Callable[[str], None] | None,
     ) -> list[Generation]:
         _check(sampling, max_tokens)
@@ -120,9 +126,14 @@ class LanguageModel:
         streams = [self.builder.stream() for _ in prompts]
         answers = [_Answer(len(prompt)) for prompt in tokens]
         clock = _Clock()
-        for event in clock.timed(
-            self.model.generate(tokens, max_tokens=max_tokens, end_tokens=self.builder.end_tokens, sampling=sampling)
-        ):
+        events = self.model.generate(
+            tokens,
+            max_tokens=max_tokens,
+            end_tokens=self.builder.end_tokens,
+            sampling=sampling,
+            constraint=None if constraint is None else constraint(max_tokens),
+        )
+        for event in clock.timed(events):
             answer, stream = answers[event.sequence], streams[event.sequence]
             answer.generated_tokens += 1
             piece = "" if event.stopped == "end" else stream.push(event.token)

@@ -1,0 +1,173 @@
+"""The folder of results: `score.json`, `answers.jsonl`, `wrong.md`, and `official/` for the benchmarks' own evaluators.
+
+    official/wikisql/STEM.jsonl              the scored questions in WikiSQL's form, for `evaluate.py SOURCE DB PRED`
+    official/wikisql/STEM.predictions.jsonl  one line for each of them
+    official/spider/gold.sql                 `SQL<TAB>database`, for the test-suite evaluator
+    official/spider/predictions.sql          one SQL a line
+
+The files pair line by line, also when only some questions of a data set were scored. A score goes in. Knows nothing of
+how it was found.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from myna.errors import RunError
+from myna.runs import LOCK, RunFolder, write_file, writing
+from myna.text2sql.scoring.causes import NO_SQL
+from myna.text2sql.scoring.journal import FILE as JOURNAL
+from myna.text2sql.scoring.result import Answer, ScoreResult
+from myna.text2sql.scoring.verdict import Shown
+from myna.text2sql.spider import write_gold, write_predictions
+
+_LONGEST = 4000
+"""Characters of a question or an answer that the listing shows; `answers.jsonl` has all of them."""
+
+
+@contextmanager
+def results_folder(folder: Path | None) -> Iterator[None]:
+    """Make the folder, and be the only process that scores into it while the block runs.
+
+    Raises `RunError` when it holds something else, another process scores into it or it can't be written to, and
+    `ResourceError` when the disk is full.
+    """
+    if folder is None:
+        yield
+        return
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file, expected a folder for the results; name another one with --out")
+    if folder.is_dir() and not (folder / JOURNAL).is_file() and any(not _hidden(path) for path in folder.iterdir()):
+        raise RunError(f"{folder}: exists and holds no scores; name another folder with --out")
+    with ExitStack() as held:
+        try:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / LOCK).touch()
+        except RunError as error:
+            raise RunError(f"{folder}: can't be written to; name another folder with --out") from error
+        try:
+            held.enter_context(RunFolder(folder).lock())
+        except RunError as error:
+            raise RunError(
+                f"{folder}: another process is scoring into it; wait for it, or name another folder with --out"
+            ) from error
+        yield
+
+
+def write_results(folder: Path, result: ScoreResult) -> None:
+    """Write all files. Raises `ResourceError` (disk full) and `RunError` (not permitted)."""
+    write_file(folder / "score.json", json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n")
+    write_file(folder / "answers.jsonl", _json_lines(answer.as_dict() for answer in result.answers))
+    write_file(folder / "wrong.md", "\n".join(_listing(result)) + "\n")
+    scored = [answer for answer in result.answers if not answer.verdict.left_out]
+    _write_wikisql(folder / "official" / "wikisql", scored)
+    _write_spider(folder / "official" / "spider", scored)
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _json_lines(records: Iterable[Any]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _write_wikisql(folder: Path, answers: Sequence[Answer]) -> None:
+    """Write source and predictions for each database of WikiSQL, which is one of its splits."""
+    by_stem: defaultdict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        if answer.verdict.official is not None:
+            by_stem[answer.question.facts.database].append(answer)
+    for stem, mine in by_stem.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / f"{stem}.jsonl", _json_lines(_wikisql_source(answer) for answer in mine))
+        write_file(folder / f"{stem}.predictions.jsonl", "".join(f"{answer.verdict.official}\n" for answer in mine))
+
+
+def _wikisql_source(answer: Answer) -> dict[str, Any]:
+    query = dict(answer.question.facts.query or {})
+    return {"table_id": query.pop("table_id"), "question": answer.question.asked, "sql": query}
+
+
+def _write_spider(folder: Path, answers: Sequence[Answer]) -> None:
+    mine = [answer for answer in answers if answer.question.facts.source == "spider"]
+    if mine:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_gold(folder / "gold.sql", ((each.question.facts.gold, each.question.facts.database) for each in mine))
+        write_predictions(folder / "predictions.sql", (each.verdict.sql for each in mine))
+
+
+def _listing(result: ScoreResult) -> Iterator[str]:
+    """Yield the lines of `wrong.md`: every wrong answer, by cause."""
+    yield f"# {len(result.wrong):,} wrong of {result.examples:,} answers"
+    yield ""
+    yield f"{result.name} on {result.data}"
+    for cause, count in result.causes.items():
+        yield ""
+        yield f"## {cause}: {count:,}"
+        for answer in result.wrong:
+            if answer.verdict.cause == cause:
+                yield from _entry(answer)
+
+
+def _entry(answer: Answer) -> Iterator[str]:
+    verdict = answer.verdict
+    yield ""
+    yield f"### {answer.question.where} · {answer.question.facts.database}"
+    yield ""
+    yield _plain(answer.question.asked)
+    yield ""
+    yield from _code(f"-- right\n{answer.question.facts.gold}\n-- answered\n{_answered(answer)}")
+    others = [each for each in verdict.differences if each != verdict.cause]
+    if others:
+        yield f"\nAlso: {', '.join(others)}."
+    if verdict.message:
+        yield f"\n{_plain(verdict.message)}"
+    for name, result in (("Right", verdict.gold), ("Answered", verdict.predicted)):
+        if result is not None:
+            yield ""
+            yield from _table(name, result)
+
+
+def _answered(answer: Answer) -> str:
+    """Return the SQL of an answer, or the beginning of an answer without any."""
+    if answer.verdict.sql is not None:
+        return answer.verdict.sql[:_LONGEST]
+    text = answer.text.strip()
+    return f"{NO_SQL}: {text[:_LONGEST]}" if text else NO_SQL
+
+
+def _code(text: str) -> Iterator[str]:
+    """Yield a fenced block that nothing in `text` can end."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    yield f"{fence}sql"
+    yield text
+    yield fence
+
+
+def _table(name: str, result: Shown) -> Iterator[str]:
+    more = "at least " if result.truncated else ""
+    yield f"{name}: {more}{result.count:,} row{'' if result.count == 1 else 's'}"
+    if result.rows:
+        yield ""
+        yield f"| {' | '.join(map(_cell, result.columns))} |"
+        yield f"|{'---|' * len(result.columns)}"
+        yield from (f"| {' | '.join(map(_cell, row))} |" for row in result.rows)
+        if result.count > len(result.rows):
+            yield "\n…"
+
+
+def _cell(value: Any) -> str:
+    return "NULL" if value is None else _plain(str(value)).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Return `text` as one line of Markdown that can't become anything else."""
+    return re.sub(r"([\\`*_<\[#])", r"\\\1", " ".join(text[:_LONGEST].split()))

@@ -1,0 +1,84 @@
+"""A model's answers to questions, batch by batch, through the one prompt builder.
+
+Batches are cut from the list of questions the same way every time, so that a scoring that goes on where it was asks
+the model what an uninterrupted one would have. Knows no SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from myna.generation import load
+from myna.models.adapters import read_adapter
+from myna.models.files import content_hash, find
+from myna.text2sql.scoring.journal import Journal
+from myna.text2sql.scoring.questions import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Which model answers, and how. Greedy, so that the same model gives the same answers."""
+
+    model: str
+    adapter_path: Path | None = None
+    max_tokens: int = 256
+    batch_size: int = 16
+    engine: Literal["auto", "torch", "mlx"] = "auto"
+    dtype: str = "auto"
+    device: str = "auto"
+
+    def key(self) -> dict[str, Any]:
+        """Return all that determines the answers, by content.
+
+        Raises `ModelError` and `AdapterError` when model or adapter can't be read.
+        """
+        files = find(self.model)
+        adapter = None
+        if self.adapter_path is not None:
+            spec, tensors = read_adapter(self.adapter_path.expanduser(), files)
+            digest = hashlib.sha256(repr(spec).encode())
+            for name, tensor in sorted(tensors.items()):
+                digest.update(name.encode())
+                digest.update(tensor.tobytes())
+            adapter = digest.hexdigest()
+        settings = {"max_tokens": self.max_tokens, "batch_size": self.batch_size, "dtype": self.dtype}
+        machine = {"engine": self.engine, "device": self.device}
+        return {"model": content_hash(files), "adapter": adapter, **settings, **machine}
+
+
+def answer_questions(
+    questions: Sequence[Question], answering: Answering, journal: Journal, told: Callable[[int], None]
+) -> None:
+    """Have the model answer all questions that `journal` has no answer to; `told` hears how many are answered.
+
+    Raises `ModelError`, `AdapterError`, `PromptError`, `MissingDependency` and `ResourceError`.
+    """
+    batches = [batch for batch in _batches(questions, answering.batch_size) if not journal.answers.keys() >= set(batch)]
+    if not batches:
+        return
+    model = load(
+        answering.model,
+        adapter_path=answering.adapter_path,
+        engine=answering.engine,
+        dtype=answering.dtype,
+        device=answering.device,
+    )
+    for batch in batches:
+        prompts = [questions[index].prompt for index in batch]
+        generated = model.generate_many(
+            prompts, max_tokens=answering.max_tokens, raw=isinstance(prompts[0], str), batch_size=len(prompts)
+        )
+        for index, answer in zip(batch, generated, strict=True):
+            journal.answer(index, answer.text)
+        told(len(journal.answers))
+
+
+def _batches(questions: Sequence[Question], size: int) -> Iterator[list[int]]:
+    """Yield the places of questions that are answered together: texts to go on with apart from conversations."""
+    for is_text in (True, False):
+        places = [index for index, question in enumerate(questions) if isinstance(question.prompt, str) == is_text]
+        yield from (places[start : start + size] for start in range(0, len(places), size))
