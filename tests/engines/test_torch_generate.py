@@ -83,26 +83,63 @@ def test_a_cache_that_grows_many_times_goes_on_as_before(tiny_llama, prompts):
     assert model.logits(whole)[len(prompts[0]) - 1 :].argmax(axis=1).tolist() == long[0]
 
 
-def test_a_constraint_decides_which_tokens_may_come(tiny_llama, prompts):
-    class Even:
-        def __init__(self):
-            self.log = [[] for _ in prompts]
+class Parity:
+    """Allows even tokens only, odd ones in sequence 2; keeps what it was asked and told."""
 
-        def allowed(self, sequence):
-            bits = np.zeros((TINY["vocab_size"] + 31) // 32 * 32, np.uint8)
-            bits[::2] = 1
-            return np.packbits(bits, bitorder="little").view("<u4") if sequence != 2 else None
+    def __init__(self, sequences):
+        self.log = [[] for _ in range(sequences)]
+        self.calls = []
 
-        def taken(self, sequence, token):
+    def allowed(self, sequences):
+        self.calls.append("allowed")
+        bits = np.zeros((len(sequences), (TINY["vocab_size"] + 31) // 32 * 32), np.uint8)
+        for row, sequence in enumerate(sequences):
+            bits[row, sequence == 2 :: 2] = 1
+        return np.packbits(bits, axis=1, bitorder="little").view("<u4")
+
+    def taken(self, sequences, tokens):
+        self.calls.append("taken")
+        for sequence, token in zip(sequences, tokens, strict=True):
             self.log[sequence].append(token)
 
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(), Sampling(temperature=1.0, top_p=0.9), Sampling(repetition_penalty=1.5)],
+    ids=["greedy", "sampled", "penalty"],
+)
+def test_a_constraint_decides_which_tokens_may_come(tiny_llama, prompts, sampling):
     model = choose("torch").load(find(str(tiny_llama)), dtype="float32", device="cpu")
-    even = Even()
-    texts, _ = collect(model, prompts, constraint=even)
-    free, _ = collect(model, prompts)
-    assert texts == even.log
-    assert all(token % 2 == 0 for i in (0, 1, 3) for token in texts[i])
-    assert texts[2] == free[2]
+    parity = Parity(len(prompts))
+    texts, _ = collect(model, prompts, constraint=parity, sampling=sampling)
+    assert texts == parity.log
+    assert [{token % 2 for token in text} for text in texts] == [{0}, {0}, {1}, {0}]
+    assert parity.calls == ["allowed", "taken"] * 20
+
+
+def test_a_constrained_step_takes_the_likeliest_allowed_token(tiny_llama, prompts):
+    model = choose("torch").load(find(str(tiny_llama)), dtype="float32", device="cpu")
+    texts, _ = collect(model, prompts, constraint=Parity(len(prompts)))
+    for sequence, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+        scores = model.logits(np.concatenate([prompt, np.array(text[:-1], np.int32)]))[len(prompt) - 1 :]
+        scores[:, sequence != 2 :: 2] = -np.inf
+        assert text == scores.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("words", [1, 4])
+def test_masks_may_be_narrower_or_wider_than_the_vocabulary(tiny_llama, prompts, words):
+    class Whole:
+        def allowed(self, sequences):
+            return np.full((len(sequences), words), 2**32 - 1, np.uint32)
+
+        def taken(self, sequences, tokens):
+            pass
+
+    model = choose("torch").load(find(str(tiny_llama)), dtype="float32", device="cpu")
+    texts, _ = collect(model, prompts, constraint=Whole(), sampling=Sampling(temperature=2.0))
+    free, _ = collect(model, prompts, sampling=Sampling(temperature=2.0))
+    assert all(token < min(32 * words, TINY["vocab_size"]) for text in texts for token in text)
+    assert (texts == free) == (words == 4)
 
 
 def test_repetition_penalty_equals_transformers(tiny_llama, prompts):

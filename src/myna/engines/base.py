@@ -69,13 +69,19 @@ class TokenEvent:
 
 
 class Constraint(Protocol):
-    """Asked per sequence which tokens may come next, told which one was taken."""
+    """Asked which tokens may come next, told which ones were taken; for the sequences of one call of `generate`.
 
-    def allowed(self, sequence: int) -> NDArray[np.uint32] | None:
-        """Bit mask `[ceil(vocabulary / 32)]`, lowest bit first, of the tokens allowed next; None allows all."""
+    It is told right before the model computes the next step, and asked right after: masks can be made meanwhile.
+    """
 
-    def taken(self, sequence: int, token: int) -> None:
-        """Take note that `token` was chosen for `sequence`."""
+    def allowed(self, sequences: Sequence[int]) -> NDArray[np.uint32]:
+        """Return bit masks `[sequences, words]`, lowest bit first, of the tokens that may come next in each.
+
+        At least one bit is set in each; tokens beyond the last word are not allowed.
+        """
+
+    def taken(self, sequences: Sequence[int], tokens: Sequence[int]) -> None:
+        """Take note that these tokens were chosen, one for each of `sequences`, end tokens included."""
 
 
 class Model(Protocol):

@@ -5,7 +5,7 @@ chatting.
 """
 
 from myna.engines.base import Sampling
-from myna.generation.language_model import Generation, LanguageModel, Prompt
+from myna.generation.language_model import ConstraintFactory, Generation, LanguageModel, Prompt
 from myna.generation.loading import load
 
-__all__ = ["Generation", "LanguageModel", "Prompt", "Sampling", "load"]
+__all__ = ["ConstraintFactory", "Generation", "LanguageModel", "Prompt", "Sampling", "load"]

@@ -87,6 +87,7 @@ class LanguageModel:
         sampling: Sampling = GREEDY,
         raw: bool = False,
         batch_size: int = 16,
+        constraint: ConstraintFactory | None = None,
         on_answer: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
         """Answer prompts, `batch_size` together; `on_answer` is given the index and the answer as batches finish.
@@ -95,8 +96,10 @@ class LanguageModel:
         """
         answers: list[Generation] = []
         for start in range(0, len(prompts), batch_size):
+            batch = prompts[start : start + batch_size]
             together = replace(sampling, seed=sampling.seed + start)
-            for answer in self._generate(prompts[start : start + batch_size], max_tokens, together, raw, None):
+            made = None if constraint is None else partial(constraint, range(start, start + len(batch)))
+            for answer in self._generate(batch, max_tokens, together, raw, made, None):
                 if on_answer is not None:
                     on_answer(len(answers), answer)
                 answers.append(answer)

@@ -104,6 +104,11 @@ class PromptBuilder:
         """Number of token ids, added tokens included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer alone, as the text of a `tokenizer.json`."""
+        return str(self._backend.to_str())
+
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over all that determines the tokens: tokenizer, chat template, end tokens."""

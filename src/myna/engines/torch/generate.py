@@ -101,28 +101,67 @@ class _Chooser:
 
     def choose(self, sequences: Sequence[int], logits: Tensor) -> list[int]:
         """Return one token per row of `logits` `[sequences, vocabulary]`."""
-        if self._constraint is None and self._sampling.temperature == 0 and not self._seen:
-            tokens: list[int] = logits.argmax(dim=1).tolist()
-            return tokens
-        rows = logits.cpu().numpy()
-        return [self._choose_one(sequence, row) for sequence, row in zip(sequences, rows, strict=True)]
-
-    def _choose_one(self, sequence: int, logits: NDArray[np.float32]) -> int:
-        scores = logits.astype(np.float64)
+        greedy = self._sampling.temperature == 0 and not self._seen
+        best: list[int] = logits.argmax(dim=1).tolist() if greedy else []
+        masks = None if self._constraint is None else self._constraint.allowed(sequences)
+        if not greedy:
+            tokens = self._drawn(sequences, logits, masks)
+        else:
+            tokens = best if masks is None else _best_allowed(best, logits, masks)
         if self._constraint is not None:
-            allowed = self._constraint.allowed(sequence)
-            if allowed is not None:
-                bits = np.unpackbits(allowed.astype("<u4").view(np.uint8), bitorder="little")[: len(scores)]
-                scores[bits == 0] = -np.inf
+            self._constraint.taken(sequences, tokens)
+        return tokens
+
+    def _drawn(self, sequences: Sequence[int], logits: Tensor, masks: NDArray[np.uint32] | None) -> list[int]:
+        rows = logits.cpu().numpy()
+        tokens = []
+        for row, sequence in enumerate(sequences):
+            allowed = None if masks is None else _allowed(masks[row : row + 1], logits.shape[1])[1]
+            tokens.append(self._draw(sequence, rows[row], allowed))
+        return tokens
+
+    def _draw(self, sequence: int, logits: NDArray[np.float32], allowed: NDArray[np.intp] | None) -> int:
+        scores = logits.astype(np.float64)
         if self._seen:
             seen, penalty = self._seen[sequence], self._sampling.repetition_penalty
             scores[seen] = np.where(scores[seen] > 0, scores[seen] / penalty, scores[seen] * penalty)
-        token = sample(scores, self._sampling, self._random[sequence])
+        if allowed is None:
+            token = sample(scores, self._sampling, self._random[sequence])
+        else:
+            token = int(allowed[sample(scores[allowed], self._sampling, self._random[sequence])])
         if self._seen:
             self._seen[sequence] = np.union1d(self._seen[sequence], [token])
-        if self._constraint is not None:
-            self._constraint.taken(sequence, token)
         return token
+
+
+def _best_allowed(best: Sequence[int], logits: Tensor, masks: NDArray[np.uint32]) -> list[int]:
+    """The likeliest allowed token of each row. Most often that is the likeliest of all, `best`, and nothing is done."""
+    words = masks.shape[1]
+    wrong = [
+        row
+        for row, token in enumerate(best)
+        if token >= 32 * words or not int(masks[row, token >> 5]) >> (token & 31) & 1
+    ]
+    tokens = list(best)
+    if wrong:
+        rows, allowed = _allowed(masks[wrong], logits.shape[1])
+        pairs = torch.from_numpy(np.stack([np.asarray(wrong)[rows], allowed])).to(logits.device)
+        scores = logits[pairs[0], pairs[1]].float().cpu().numpy()
+        starts = np.searchsorted(rows, np.arange(len(wrong) + 1))
+        for i, row in enumerate(wrong):
+            tokens[row] = int(allowed[starts[i] + scores[starts[i] : starts[i + 1]].argmax()])
+    return tokens
+
+
+def _allowed(masks: NDArray[np.uint32], vocabulary: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The set bits of masks `[rows, words]` as row numbers and tokens, ascending; empty words are skipped, as a grammar
+    allows few tokens at most places."""
+    rows, words = np.nonzero(masks)
+    bits = np.unpackbits(masks[rows, words].astype("<u4").view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
+    which, bit = np.nonzero(bits)
+    tokens = 32 * words[which] + bit
+    within = tokens < vocabulary
+    return rows[which[within]], tokens[within]
 
 
 def sample(scores: NDArray[np.float64], sampling: Sampling, random: np.random.Generator) -> int:
