@@ -167,7 +167,7 @@ def test_only_the_outermost_order_by_orders(sql, ordered):
 
 
 def test_what_cannot_be_parsed_has_no_order():
-    with pytest.raises(QueryError, match="SELECT FROM WHERE") as caught:
+    with pytest.raises(QueryError) as caught:
         is_ordered("SELECT FROM WHERE", "sqlite")
     assert caught.value.kind == "syntax"
 
