@@ -38,4 +38,9 @@ def double_quoted_names(sql: str) -> Iterator[str]:
 
 def _in_backticks(token: re.Match[str]) -> str:
     name = token["name"]
-    return token[0] if name is None else "`" + name.replace('""', '"').replace("`", "``") + "`"
+    if name is None:
+        return token[0]
+    # Two backticks in a row would be one within a name: `"a"` beside "`b`" needs a space between them.
+    before = " " if token.string.endswith("`", 0, token.start()) else ""
+    after = " " if token.string.startswith("`", token.end()) else ""
+    return before + "`" + name.replace('""', '"').replace("`", "``") + "`" + after
