@@ -12,7 +12,7 @@ from typing import Self
 from myna.databases import Database, Limits
 from myna.errors import DataError
 from myna.text2sql import wikisql
-from myna.text2sql.scoring.questions import Place
+from myna.text2sql.scoring.places import Place
 
 ROWS = 100_000
 """Rows of a result that are compared; no benchmark's gold query has more."""

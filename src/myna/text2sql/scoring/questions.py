@@ -20,6 +20,7 @@ from myna.data.folder import Examples, Split, open_split
 from myna.errors import DataError, did_you_mean
 from myna.evaluation import fixed_selection
 from myna.text2sql.facts import SqlFacts
+from myna.text2sql.scoring.places import Place
 
 _EDGE = 2**20
 """Bytes at either end of a database file that identify it; SQLite counts every change in its first hundred."""
@@ -34,14 +35,6 @@ class Question:
     facts: SqlFacts
     prompt: str | tuple[Message, ...]
     """What the model is given: a text to go on with, or the conversation before the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a database is. official: WikiSQL's file for its own evaluator, when the folder has one."""
-
-    address: str
-    official: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from myna.databases import Database, Schema
+from myna.databases.statement import parse_query
 from myna.errors import QueryError
 from myna.text2sql import spider
 from myna.text2sql.comparison import is_ordered, same_result
@@ -44,6 +45,10 @@ def _by_tree(facts: SqlFacts, sql: str | None) -> Verdict:
     verdict = replace(of_gold(facts.gold, "sqlite", _hardness(facts.gold)), sql=sql)
     if sql is None:
         return because(verdict, NO_SQL)
+    try:
+        parse_query(sql, "sqlite")
+    except QueryError as error:
+        return because(verdict, cause_of_error(error), message=str(error))
     if same_tree(facts.gold, sql, "sqlite"):
         return replace(verdict, exact=True)
     return because(verdict, *differences(facts.gold, sql, "sqlite"))

@@ -68,7 +68,8 @@ def score(
     `AdapterError`, `PromptError`, `ResourceError`, `MissingDependency`, `RecipeError` (a setting out of range), and
     `Interrupted` on Ctrl-C.
     """
-    _check(model, predictions, size=size, workers=workers, time_limit=time_limit, batch_size=batch_size)
+    numbers = {"size": size, "workers": workers, "max_tokens": max_tokens, "batch_size": batch_size}
+    _check(model, predictions, time_limit=time_limit, **numbers)
     asked = read_questions(
         Path(data).expanduser(), split, size=size, databases=None if databases is None else Path(databases).expanduser()
     )

@@ -21,7 +21,7 @@ from typing import Any
 from myna.errors import DatabaseError, DataError, MissingDependency, MynaError, ResourceError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.scoring.causes import NOT_JUDGED, because
-from myna.text2sql.scoring.questions import Place
+from myna.text2sql.scoring.places import Place
 from myna.text2sql.scoring.verdict import Verdict
 
 _CHUNK = 32
@@ -29,6 +29,9 @@ _CHUNK = 32
 
 _LOOK_EVERY = 5.0
 """Seconds between looks at how long each process has been at its answer."""
+
+_PATIENCE = 60.0
+"""Seconds that an answer may take beyond the time limits of its queries; after that something hangs."""
 
 
 _ERRORS: dict[str, type[MynaError]] = {
@@ -63,8 +66,9 @@ def judge_all(
         return
     setup = {"places": {name: asdict(place) for name, place in places.items()}, "seconds": seconds}
     found: queue.SimpleQueue[tuple[int, Verdict] | Exception] = queue.SimpleQueue()
-    # A verdict takes two queries, each with its own limit, and some parsing; beyond this something hangs.
-    desks = [_Desk(chunks, setup, found, patience=3 * seconds + 60) for _ in range(min(workers, len(chunks)))]
+    # A verdict takes up to three queries, each with its own limit.
+    patience = 3 * seconds + _PATIENCE
+    desks = [_Desk(chunks, setup, found, patience=patience) for _ in range(min(workers, len(chunks)))]
     try:
         for desk in desks:
             desk.start()

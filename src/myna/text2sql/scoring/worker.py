@@ -17,7 +17,7 @@ from myna.errors import MynaError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.scoring.causes import NOT_JUDGED, because
 from myna.text2sql.scoring.opened import OpenDatabases
-from myna.text2sql.scoring.questions import Place
+from myna.text2sql.scoring.places import Place
 from myna.text2sql.scoring.rules import judge
 from myna.text2sql.scoring.verdict import Verdict
 
