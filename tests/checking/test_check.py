@@ -118,6 +118,14 @@ def test_a_file_of_which_nothing_can_be_used_is_a_finding_and_the_others_are_che
     assert check(folder).splits.keys() == {"test"}
 
 
+@pytest.mark.parametrize("content", [b"", b"{\n{\n", "{}\n".encode("utf-16")])
+def test_a_folder_of_one_bad_file_is_a_finding(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_bytes(content)
+    findings = found(tmp_path)
+    assert findings.keys() == {"unusable file"}
+    assert findings["unusable file"].message.startswith("train.jsonl")
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such data folder"):
         check(tmp_path / "nowhere")

@@ -10,9 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from myna.checking.duplicates import contradictions, duplicates, leaks, near_duplicates, one_answer
+from myna.checking.duplicates import (
+    contradicted,
+    contradictions,
+    duplicates,
+    in_other_words,
+    leaks,
+    near_duplicates,
+    one_answer,
+)
 from myna.checking.findings import SEVERITIES, Finding, Findings, SplitSummary, Tallies, Tally, TokenLengths
-from myna.checking.gold import gold_findings
+from myna.checking.gold import GoldRuns
 from myna.checking.lengths import Lengths, load_builder, nothing_left
 from myna.checking.sensitive import find_sensitive
 from myna.checking.split import Split, read_split, single_findings
@@ -50,7 +58,10 @@ def check(
     tell("comparing")
     found += _comparisons(splits)
     tell("running gold SQL")
-    found += gold_findings(folder, splits)
+    golds = GoldRuns(folder)
+    found += golds.check(splits)
+    agreeing, contradicting = golds.part(splits, contradicted(splits))
+    found += [*contradictions(splits, contradicting), *in_other_words(splits, agreeing)]
     measured = dict[str, TokenLengths | None]()
     if builder is not None:
         lengths = Lengths(builder, max_seq_length, mask_prompt)
@@ -93,12 +104,9 @@ def _check_record(record: Path, tallies: Tallies) -> None:
 
 
 def _comparisons(splits: Sequence[Split]) -> Iterator[Finding]:
-    if not splits:
-        return
     for split in splits:
         yield from duplicates(split)
         yield from one_answer(split)
-    yield from contradictions(splits)
     for seen, held in combinations(splits, 2):
         yield from leaks(seen, held)
     for number, seen in enumerate(splits[:-1], start=1):

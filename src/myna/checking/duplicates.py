@@ -88,29 +88,46 @@ def near_duplicates(seen: Split, held_out: Sequence[Split]) -> Iterator[Finding]
         first += count
 
 
-def contradictions(splits: Sequence[Split]) -> Iterator[Finding]:
-    """Find prompts that are answered in different ways, in one split or across splits."""
+def contradicted(splits: Sequence[Split]) -> list[NDArray[np.int64]]:
+    """Return the prompts that are answered in different ways: for each, the rows of its examples, ascending.
+
+    A row counts on through all splits; `locate` says where it is.
+    """
+    if not splits:
+        return []
     prompts = np.concatenate([split.keys.prompts for split in splits])
     answers = np.concatenate([split.keys.answers for split in splits])
     order = np.lexsort((answers, prompts))
     ordered = prompts[order]
     differ = (ordered[1:] == ordered[:-1]) & (answers[order][1:] != answers[order][:-1]) & (ordered[1:] != 0)
-    contradicted = np.unique(ordered[1:][differ])
-    if not len(contradicted):
+    rows = np.flatnonzero(np.isin(prompts, ordered[1:][differ]))
+    together = rows[np.argsort(prompts[rows], kind="stable")]
+    borders = np.flatnonzero(np.diff(prompts[together])) + 1
+    groups = np.split(together, borders) if len(together) else []
+    return sorted(groups, key=lambda group: int(group[0]))
+
+
+def contradictions(splits: Sequence[Split], groups: Sequence[NDArray[np.int64]]) -> Iterator[Finding]:
+    """Say that these prompts have answers that can't all be right."""
+    if not groups:
         return
-    rows = np.flatnonzero(np.isin(prompts, contradicted))
-    share = len(rows) / np.count_nonzero(prompts)
-    message = (
-        f"{len(contradicted):,} prompts have answers that differ ({len(rows):,} examples, {share:.2%}): no model can "
-        "give both. Keep the right one, or put what makes the difference into the prompt"
-    )
+    examples = sum(map(len, groups))
+    share = examples / sum(np.count_nonzero(split.keys.prompts) for split in splits)
     severity: Severity = "serious" if share >= _SERIOUS_CONTRADICTIONS else "warning"
-    _, firsts = np.unique(prompts[rows], return_index=True)
-    places = []
-    for row in rows[np.sort(firsts)[:MAX_PLACES]]:
-        other = rows[(prompts[rows] == prompts[row]) & (answers[rows] != answers[row])][0]
-        places.append(_contrast(*_locate(splits, int(row)), *_locate(splits, int(other))))
-    yield Finding("contradicting answers", severity, len(rows), message, tuple(places))
+    message = (
+        f"Prompts with answers that differ: {len(groups):,}, of {examples:,} examples ({share:.2%}). No model can give "
+        "both: keep the right one, or put what makes the difference into the prompt"
+    )
+    places = tuple(_contrast(splits, group) for group in groups[:MAX_PLACES])
+    yield Finding("contradicting answers", severity, examples, message, places)
+
+
+def in_other_words(splits: Sequence[Split], groups: Sequence[NDArray[np.int64]]) -> Iterator[Finding]:
+    """Say that these prompts have different gold SQL with one and the same result."""
+    if groups:
+        message = "Different gold SQL for one prompt, with the same result: scores by execution don't mind, loss does"
+        places = tuple(_contrast(splits, group) for group in groups[:MAX_PLACES])
+        yield Finding("queries that agree", "note", sum(map(len, groups)), message, places)
 
 
 def one_answer(split: Split) -> Iterator[Finding]:
@@ -134,8 +151,8 @@ def _shared(mine: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> NDArray[np.
     return both
 
 
-def _locate(splits: Sequence[Split], row: int) -> tuple[Split, int]:
-    """Return split and index of a row of all splits one after another."""
+def locate(splits: Sequence[Split], row: int) -> tuple[Split, int]:
+    """Return split and index of a row that counts on through all splits."""
     for split in splits:
         if row < len(split.examples):
             return split, row
@@ -147,9 +164,13 @@ def _beside(split: Split, row: int, other: Split, other_row: int, sign: str = "=
     return Place(f"{split.where(row)} {sign} {other.where(other_row)}", excerpt(_question(split.content(row))))
 
 
-def _contrast(split: Split, row: int, other: Split, other_row: int) -> Place:
-    one, two = excerpt(split.content(row).answer), excerpt(other.content(other_row).answer)
-    return Place(f"{split.where(row)} ≠ {other.where(other_row)}", f"{one} | {two}")
+def _contrast(splits: Sequence[Split], group: NDArray[np.int64]) -> Place:
+    """Show a prompt's first answer beside the first that differs."""
+    (split, first), *others = (locate(splits, int(row)) for row in group)
+    mine = split.keys.answers[first]
+    other, row = next((other, row) for other, row in others if other.keys.answers[row] != mine)
+    answers = excerpt(split.content(first).answer), excerpt(other.content(row).answer)
+    return Place(f"{split.where(first)} ≠ {other.where(row)}", " | ".join(answers))
 
 
 def _question(content: Content) -> str:

@@ -1,4 +1,4 @@
-"""Does the gold SQL run, and does it give anything? Every gold query of a split on its own database, read-only.
+"""Does the gold SQL run, does it give anything, do different queries for one prompt agree? On the databases, read-only.
 
 Splits as read and the folder's `data.json` go in; findings come out. One database is open at a time. Knows no models.
 """
@@ -7,41 +7,130 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from myna.checking.duplicates import locate
 from myna.checking.findings import Finding, Severity, Tallies, Tally
 from myna.checking.split import Split, facts_of
 from myna.data.example import Example
 from myna.errors import DatabaseError, MissingDependency, QueryError
+from myna.text2sql.facts import SqlFacts
 
 if TYPE_CHECKING:
-    from myna.databases import Database
+    from myna.databases import Database, Limits
 
 _REMEMBERED = 4096
 """Queries of a database whose outcome is kept: one query is often asked in several ways, near each other."""
 _OWN_READING = "spider"
 """Its gold writes texts in double quotes, as SQLite lets one do."""
+_MOST_ANSWERS = 20
+"""A prompt with more examples is no question with one right query."""
 
-_Outcome: TypeAlias = Literal["fine", "empty"] | str
-
-
-def gold_findings(folder: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    """Run the gold SQL of all splits."""
-    if not any(split.names for split in splits):
-        return
-    runs = _Runs(folder, locations(folder))
-    for split in splits:
-        for number, name in enumerate(split.names):
-            runs.run(split, name, np.flatnonzero(split.databases == number))
-    yield from runs.findings()
+_MEANING: dict[str, tuple[Severity, str]] = {
+    "database unknown": ("serious", '"databases" in data.json does not say where it is, so nothing is scored'),
+    "database unusable": ("serious", "It can't be opened, so nothing that asks it is scored"),
+    "gold SQL fails": ("serious", "It does not run, so a model learns it and can't be right: mend or remove it"),
+    "empty gold result": ("note", "No row comes back, so any wrong query that finds nothing is right too"),
+}
 
 
-def locations(folder: Path) -> Mapping[str, str]:
+class GoldRuns:
+    """Runs gold SQL on the databases of one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places = _places(folder)
+        self._tallies = Tallies(Tally)
+
+    def check(self, splits: Sequence[Split]) -> Iterator[Finding]:
+        """Run the gold SQL of all splits, database by database."""
+        for split in splits:
+            for number, name in enumerate(split.names):
+                self._check(split, name, np.flatnonzero(split.databases == number))
+        for kind, (severity, advice) in _MEANING.items():
+            if kind in self._tallies:
+                yield self._tallies[kind].finding(kind, severity, advice)
+
+    def part(
+        self, splits: Sequence[Split], groups: Sequence[NDArray[np.int64]]
+    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+        """Part contradicted prompts into those whose gold SQL gives one result, however it is written, and the rest."""
+        agreeing: list[NDArray[np.int64]] = []
+        contradicting: list[NDArray[np.int64]] = []
+        for group in groups:
+            (agreeing if self._agree(splits, group) else contradicting).append(group)
+        return agreeing, contradicting
+
+    def _check(self, split: Split, name: str, rows: NDArray[np.int64]) -> None:
+        """Run the gold SQL of these examples of a split, which all ask the database `name`."""
+        from myna.databases import Limits
+
+        examples = split.examples.subset(rows)
+        if name not in self._places:
+            for example in examples:
+                self._tallies["database unknown"].add(example.source, name)
+            return
+        try:
+            # one row tells whether there is any
+            with self._open(name, _source(examples[0]), Limits(rows=1)) as database:
+                self._run_all(database, examples)
+        except (DatabaseError, MissingDependency) as error:
+            for example in examples:
+                self._tallies["database unusable"].add(example.source, str(error))
+
+    def _run_all(self, database: Database, examples: Sequence[Example]) -> None:
+        @lru_cache(_REMEMBERED)
+        def outcome(sql: str) -> tuple[str, str] | None:
+            """Return what is wrong with a query, as a kind and a reason."""
+            try:
+                return None if database.run(sql).rows else ("empty gold result", "")
+            except QueryError as error:
+                return "gold SQL fails", f"{error} — "
+
+        for example in examples:
+            facts = facts_of(example)
+            if facts is not None and (wrong := outcome(facts.gold)) is not None:
+                kind, reason = wrong
+                self._tallies[kind].add(example.source, f"{reason}{facts.gold}")
+
+    def _agree(self, splits: Sequence[Split], group: NDArray[np.int64]) -> bool:
+        """Whether all the gold SQL of a prompt gives the same result; False where it can't be known."""
+        if len(group) > _MOST_ANSWERS:
+            return False
+        examples = [split.examples[row] for split, row in (locate(splits, int(row)) for row in group)]
+        known = [facts for facts in map(facts_of, examples) if facts is not None]
+        databases = {facts.database for facts in known}
+        if len(known) < len(group) or len(databases) > 1 or not databases <= self._places.keys():
+            return False
+        try:
+            return self._same_results(known)
+        except (DatabaseError, MissingDependency):
+            return False
+
+    def _same_results(self, known: Sequence[SqlFacts]) -> bool:
+        from myna.databases import Limits
+        from myna.text2sql.comparison import is_ordered, same_result
+
+        first, *others = dict.fromkeys(facts.gold for facts in known)
+        with self._open(known[0].database, known[0].source, Limits()) as database:
+            ordered = is_ordered(first, database.dialect)
+            result = database.run(first)
+            return all(same_result(result, database.run(other), ordered=ordered) for other in others)
+
+    def _open(self, name: str, source: str, limits: Limits) -> Database:
+        from myna.databases import Database  # needs SQL libraries, which data without SQL doesn't
+
+        place = self._places[name]
+        where = place if "://" in place else self._folder / place
+        return Database.open(where, limits=limits, double_quoted_strings=source == _OWN_READING)
+
+
+def _places(folder: Path) -> Mapping[str, str]:
     """Return where the databases of a data folder are, by name; empty when its `data.json` doesn't say."""
     try:
         databases = json.loads((folder / "data.json").read_text("utf-8"))["databases"]
@@ -50,66 +139,6 @@ def locations(folder: Path) -> Mapping[str, str]:
     if not isinstance(databases, dict):
         return {}
     return {name: place for name, place in databases.items() if isinstance(place, str)}
-
-
-@dataclass(slots=True)
-class _Runs:
-    """Runs queries and keeps what is to be said about them."""
-
-    folder: Path
-    places: Mapping[str, str]
-    _tallies: Tallies = field(default_factory=lambda: Tallies(Tally))
-
-    def run(self, split: Split, name: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-        """Run the gold SQL of these examples of a split, which all ask the database `name`."""
-        examples = split.examples.subset(rows)
-        from myna.databases import Database, Limits  # needs SQL libraries, which data without SQL doesn't
-
-        if name not in self.places:
-            for example in examples:
-                self._tallies["database unknown"].add(example.source, name)
-            return
-        place = self.places[name]
-        where = place if "://" in place else self.folder / place
-        lenient = _source(examples[0]) == _OWN_READING
-        try:
-            with Database.open(where, limits=Limits(rows=1), double_quoted_strings=lenient) as database:
-                self._run_all(database, examples)
-        except (DatabaseError, MissingDependency) as error:
-            for example in examples:
-                self._tallies["database unusable"].add(example.source, str(error))
-
-    def _run_all(self, database: Database, examples: Sequence[Example]) -> None:
-        @lru_cache(_REMEMBERED)
-        def outcome(sql: str) -> _Outcome:
-            try:
-                return "fine" if database.run(sql).rows else "empty"
-            except QueryError as error:
-                return str(error)
-
-        for example in examples:
-            facts = facts_of(example)
-            if facts is None or (found := outcome(facts.gold)) == "fine":
-                continue
-            if found == "empty":
-                self._tallies["empty gold result"].add(example.source, facts.gold)
-            else:
-                self._tallies["gold SQL fails"].add(example.source, f"{found} — {facts.gold}")
-
-    def findings(self) -> Iterator[Finding]:
-        """Return what was found so far."""
-        meaning: dict[str, tuple[Severity, str]] = {
-            "database unknown": ("serious", '"databases" in data.json does not say where it is, so nothing is scored'),
-            "database unusable": ("serious", "It can't be opened, so nothing that asks it is scored"),
-            "gold SQL fails": (
-                "serious",
-                "It does not run, so a model learns it and can't be right: mend or remove it",
-            ),
-            "empty gold result": ("note", "No row comes back, so any wrong query that finds nothing is right too"),
-        }
-        for kind, (severity, advice) in meaning.items():
-            if kind in self._tallies:
-                yield self._tallies[kind].finding(kind, severity, advice)
 
 
 def _source(example: Example) -> str:

@@ -11,12 +11,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from itertools import takewhile
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from myna import __version__
 from myna.cli.commands import GROUPS, SUBJECTS
-from myna.cli.flags import UsageError
+from myna.cli.flags import BadNews, UsageError
 from myna.cli.terminal import report_error, write_json
 from myna.errors import MynaError, ResourceError, did_you_mean
 
@@ -52,9 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             command, bound, _ = build_app().parse_args(list(arguments))
             result = command(*bound.args, **bound.kwargs)
-        if as_json and result is not None:
-            write_json(result)
-        return 0
+        return _end(result, as_json)
     except (CycloptsError, UsageError) as error:
         report_error("UsageError", f"{error}{_help_hint(arguments)}", as_json=as_json)
         return 2
@@ -72,6 +71,20 @@ def run(arguments: Sequence[str]) -> int:
         message = f"Myna failed in a way that it should not: {type(error).__name__}: {error}\n"
         report_error(type(error).__name__, message + "With --debug it shows where.", as_json=as_json)
         return 1
+
+
+def _end(result: Any, as_json: bool) -> int:
+    """Show a program what a command returned, with the error that it amounts to; return the exit code."""
+    if not isinstance(result, BadNews):
+        if as_json and result is not None:
+            write_json(result)
+        return 0
+    kind, message = type(result.error).__name__, str(result.error)
+    if as_json:
+        write_json({**result.result, "error": {"type": kind, "message": message}})
+    else:
+        report_error(kind, message, as_json=False)
+    return result.error.exit_code
 
 
 def _fail(error: MynaError, as_json: bool, debug: bool) -> int:

@@ -1,11 +1,13 @@
-"""Flags that every command takes."""
+"""Flags that every command takes, and the ways a command can end that are no error of the library."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from cyclopts import Group, Parameter
+
+from myna.errors import MynaError
 
 _EVERYWHERE = Group("Every command", sort_key=1000)
 
@@ -24,6 +26,14 @@ Common: TypeAlias = Annotated[CommonFlags, Parameter(name="*")]
 """The last parameter of every command."""
 
 COMMON = CommonFlags()
+
+
+@dataclass(frozen=True, slots=True)
+class BadNews:
+    """What a command returns whose work is done and whose result is bad: it is shown, then `error` ends the program."""
+
+    result: dict[str, Any]
+    error: MynaError
 
 
 class UsageError(Exception):
