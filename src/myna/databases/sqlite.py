@@ -15,7 +15,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from myna.databases.address import Address
@@ -141,7 +141,6 @@ class SQLiteDatabase:
         )
         try:
             self._raise_walls(connection)
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except (sqlite3.Error, MemoryError) as error:
             connection.close()
             raise open_error(error, self._shown) from None
@@ -167,10 +166,22 @@ class SQLiteDatabase:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._memory // 8)
         connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
         self._deadline = time.monotonic() + _SCHEMA_SECONDS
+        _connect_virtual_tables(connection)
         connection.set_authorizer(_allow)
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
+
+
+def _connect_virtual_tables(connection: sqlite3.Connection) -> None:
+    """Let virtual tables prepare themselves before the authorizer stands: an rtree prepares its writes with its reads.
+
+    They prepare once for a connection. Raises `sqlite3.Error` when the database can't be read at all.
+    """
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'").fetchall()
+    for (name,) in tables:
+        with suppress(sqlite3.OperationalError):  # its module is not in this SQLite
+            connection.execute("SELECT 1 FROM `{}` LIMIT 0".format(name.replace("`", "``"))).close()
 
 
 def _text(raw: bytes) -> str:
