@@ -62,7 +62,7 @@ def show(
         Key of the conversation.
     """
     from myna.data.folder import open_folder
-    from myna.models.files import locate
+    from myna.models.files import locate_tokenizer
     from myna.prompts.builder import PromptBuilder
     from myna.prompts.show import show_sample
     from myna.training.preparation import keys_of
@@ -85,7 +85,7 @@ def show(
     if examples is None or not 0 <= index < len(examples):
         count = 0 if examples is None else len(examples)
         raise DataError(f"{recipe.data}: no {split} example {index}; there are {count}, counted from 0")
-    builder = PromptBuilder.load(locate(recipe.model).folder)
+    builder = PromptBuilder.load(locate_tokenizer(recipe.model))
     example = examples[index]
     made = builder.samples(
         example,

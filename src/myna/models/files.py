@@ -102,14 +102,7 @@ def find(model: str) -> ModelFiles:
 
 def locate(model: str) -> ModelFiles:
     """Do what `find` does, but let quantised weights pass; for describing a model."""
-    folder = expanded(model)
-    if not folder.exists():
-        if not hub.is_hub_id(model):
-            raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
-        folder = hub.download(model)
-    if not folder.is_dir():
-        raise ModelError(f"{model}: a file; give the model's folder, which holds config.json and the weights")
-    folder = folder.resolve()
+    folder = _folder(model, weights=True)
     config = _read_config(model, folder)
     tensors: dict[str, TensorInfo] = {}
     for file, expected in _weight_files(model, folder).items():
@@ -122,6 +115,25 @@ def locate(model: str) -> ModelFiles:
     if not tensors:
         raise ModelError(f"{model}: its safetensors files hold no tensors")
     return ModelFiles(model, folder, config, tensors)
+
+
+def locate_tokenizer(model: str) -> Path:
+    """Return a folder with a model's tokenizer, for what needs no weights; of a hub id only small files are fetched.
+
+    Raises `ModelError` when there is no such folder or hub model, `ResourceError` when the disk is full.
+    """
+    return _folder(model, weights=False)
+
+
+def _folder(model: str, *, weights: bool) -> Path:
+    folder = expanded(model)
+    if not folder.exists():
+        if not hub.is_hub_id(model):
+            raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
+        folder = hub.download(model, weights=weights)
+    if not folder.is_dir():
+        raise ModelError(f"{model}: a file; give the model's folder, which holds config.json and the weights")
+    return folder.resolve()
 
 
 def expanded(path: str | Path) -> Path:

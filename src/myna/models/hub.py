@@ -11,9 +11,10 @@ from pathlib import Path
 
 from myna.errors import ModelError, ResourceError
 
+_WEIGHTS = "*.safetensors"
 _WANTED = [
+    _WEIGHTS,
     "*.json",
-    "*.safetensors",
     "tokenizer.model",
     "*.tiktoken",
     "*.txt",
@@ -31,10 +32,10 @@ def is_hub_id(model: str) -> bool:
     return _HUB_ID.fullmatch(model) is not None
 
 
-def download(model: str) -> Path:
+def download(model: str, *, weights: bool = True) -> Path:
     """Return the folder of the hub's model `owner/name`, downloading what is not in the cache yet.
 
-    Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and `ResourceError` when the
+    Without `weights` only what is small: configuration, tokenizer and templates. Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and `ResourceError` when the
     disk is full.
     """
     from huggingface_hub import snapshot_download
@@ -47,8 +48,9 @@ def download(model: str) -> Path:
     )
 
     # `from None`: the original errors carry requests with headers, and a traceback would print them
+    unwanted = _UNWANTED if weights else [*_UNWANTED, _WEIGHTS]
     try:
-        return Path(snapshot_download(model, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
+        return Path(snapshot_download(model, allow_patterns=_WANTED, ignore_patterns=unwanted))
     except GatedRepoError:
         raise ModelError(
             f"{model}: its owner wants you to accept terms first; do so on the model's page on the hub, "
