@@ -10,7 +10,8 @@ from typing import Any, Self
 from myna.databases.address import Address
 from myna.databases.process import WorkerProcess
 from myna.databases.query import Limits, Result
-from myna.databases.schema import Column, ForeignKey, Schema, Table
+from myna.databases.schema import Schema
+from myna.databases.wire import schema_from_lists
 from myna.errors import DatabaseError
 
 _SCHEMA_SECONDS = 60.0
@@ -51,7 +52,7 @@ class Database:
         with self._schema_lock:
             if self._schema is None:
                 (answer,) = self._ask({"do": "schema"}, _SCHEMA_SECONDS)
-                self._schema = _schema(answer["schema"])
+                self._schema = schema_from_lists(answer["schema"])
             return self._schema
 
     def prepare(self, sql: str) -> None:
@@ -91,21 +92,3 @@ class Database:
         if self._closed:
             raise DatabaseError(f"{self.name}: is closed; open it again with Database.open")
         return self._worker.ask(request, seconds)
-
-
-def _schema(content: dict[str, Any]) -> Schema:
-    return Schema(tuple(_table(table) for table in content["tables"]))
-
-
-def _table(content: dict[str, Any]) -> Table:
-    return Table(
-        name=content["name"],
-        columns=tuple(Column(**column) for column in content["columns"]),
-        primary_key=tuple(content["primary_key"]),
-        foreign_keys=tuple(
-            ForeignKey(tuple(key["columns"]), key["table"], tuple(key["referenced_columns"]))
-            for key in content["foreign_keys"]
-        ),
-        comment=content["comment"],
-        is_view=content["is_view"],
-    )

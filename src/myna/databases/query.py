@@ -13,7 +13,7 @@ class Limits:
     seconds: float = 10.0
     rows: int = 10_000
     bytes: int = 16 * 2**20
-    """Of the result's cells."""
+    """Of the result's rows as Python holds them in memory, where a number takes 28 and a short text about 60."""
     memory: int = 200 * 2**20
     """Of the process that runs the query, in bytes."""
 

@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from myna.databases.schema import Column, ColumnKind, ForeignKey, Schema, Table
@@ -29,6 +30,10 @@ SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') AND na
 ORDER BY rowid
 """
 _COLUMNS = 'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid'
+_COLUMNS_OF_PLAIN_TABLES = """
+SELECT t.name, c.name, c.type, c."notnull", c.pk, c.hidden FROM sqlite_master AS t, pragma_table_xinfo(t.name) AS c
+WHERE t.type = 'table' AND t.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY t.rowid, c.cid
+"""
 _KEYS = 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id DESC, seq'
 _HIDDEN = 1  # a virtual table's arguments; 2 and 3 are generated columns, which read like any other
 
@@ -44,6 +49,7 @@ _KINDS: tuple[tuple[tuple[str, ...], ColumnKind], ...] = (
 )
 
 
+@cache
 def kind_of(declared: str) -> ColumnKind:
     """Return what a declared type amounts to."""
     upper = declared.upper()
@@ -54,25 +60,25 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     """Describe all tables and views, in the order of their making. Raises `sqlite3.Error`."""
     objects = connection.execute(_OBJECTS).fetchall()
     shadows = set(_shadow_tables(objects))
-    described: dict[str, tuple[bool, list[Any]]] = {}
-    for name, kind, _ in objects:
-        columns = [] if name.lower() in shadows else _columns(connection, name)
-        if columns:
-            described[name] = (kind == "view", columns)
-    primary_keys = {name.lower(): (name, _primary_key(columns)) for name, (_, columns) in described.items()}
+    plain = _columns_of_plain_tables(connection)
+    columns = {
+        name: plain.get(name) or _columns(connection, name) for name, _, _ in objects if name.lower() not in shadows
+    }
+    primary_keys = {name.lower(): (name, _primary_key(rows)) for name, rows in columns.items()}
     return Schema(
         tuple(
             Table(
                 name=name,
                 columns=tuple(
                     Column(column, declared, kind_of(declared), nullable=not (required or key))
-                    for column, declared, required, key, _ in columns
+                    for column, declared, required, key, _ in columns[name]
                 ),
-                primary_key=_primary_key(columns),
-                foreign_keys=() if is_view else tuple(_foreign_keys(connection, name, primary_keys)),
-                is_view=is_view,
+                primary_key=_primary_key(columns[name]),
+                foreign_keys=tuple(_foreign_keys(connection, name, primary_keys)) if _may_refer(sql) else (),
+                is_view=kind == "view",
             )
-            for name, (is_view, columns) in described.items()
+            for name, kind, sql in objects
+            if columns.get(name)
         )
     )
 
@@ -84,6 +90,15 @@ def _shadow_tables(objects: Iterable[tuple[str, str, str | None]]) -> Iterator[s
                 yield f"{name}_{ending}".lower()
 
 
+def _columns_of_plain_tables(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """Return them all with one query, which for thousands of tables is several times faster than one each."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for table, *column in connection.execute(_COLUMNS_OF_PLAIN_TABLES):
+        if column[-1] != _HIDDEN:
+            found[table].append(column)
+    return found
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> list[Any]:
     try:
         rows = connection.execute(_COLUMNS, (table,)).fetchall()
@@ -91,7 +106,11 @@ def _columns(connection: sqlite3.Connection, table: str) -> list[Any]:
         if error.sqlite_errorname == "SQLITE_ERROR":  # no such module, or a view over a table that is gone
             return []
         raise
-    return [row for row in rows if row[4] != _HIDDEN]
+    return [row for row in rows if row[-1] != _HIDDEN]
+
+
+def _may_refer(sql: str | None) -> bool:
+    return sql is not None and "references" in sql.lower()
 
 
 def _primary_key(columns: Iterable[Any]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from io import RawIOBase
 from typing import Any
 
+from myna.databases.schema import Column, ForeignKey, Schema, Table
+
 _LENGTH = struct.Struct("<Q")
 _CHUNK = 2**20
 _AS_TEXT = {"Decimal": str, "date": str, "datetime": str, "time": str}
@@ -39,6 +41,38 @@ def read_message(file: RawIOBase) -> dict[str, Any] | None:
         return None
     message: dict[str, Any] = json.loads(content, object_hook=_untag)
     return message
+
+
+def schema_as_lists(schema: Schema) -> list[Any]:
+    """Return what `schema_from_lists` reads. Lists, because a database may have a hundred thousand columns."""
+    return [
+        [
+            table.name,
+            [[column.name, column.type, column.kind, column.nullable, column.comment] for column in table.columns],
+            table.primary_key,
+            [[key.columns, key.table, key.referenced_columns] for key in table.foreign_keys],
+            table.comment,
+            table.is_view,
+        ]
+        for table in schema.tables
+    ]
+
+
+def schema_from_lists(lists: list[Any]) -> Schema:
+    """Return the schema that `schema_as_lists` put into a message."""
+    return Schema(
+        tuple(
+            Table(
+                name,
+                tuple(Column(*column) for column in columns),
+                tuple(primary_key),
+                tuple(ForeignKey(tuple(own), other, tuple(referenced)) for own, other, referenced in foreign_keys),
+                comment,
+                is_view,
+            )
+            for name, columns, primary_key, foreign_keys, comment, is_view in lists
+        )
+    )
 
 
 def _read(file: RawIOBase, length: int) -> bytearray:

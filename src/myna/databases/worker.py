@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from io import FileIO
 from queue import SimpleQueue
 from typing import Any
@@ -22,7 +21,7 @@ from myna.databases.address import Address
 from myna.databases.backend import Backend
 from myna.databases.query import Limits, Result
 from myna.databases.rows import memory_of
-from myna.databases.wire import read_message, write_message
+from myna.databases.wire import read_message, schema_as_lists, write_message
 from myna.errors import DatabaseError, MissingDependency, MynaError, QueryError
 
 _LISTENER_STACK = 512 * 1024
@@ -102,7 +101,7 @@ def _open(address: Address, limits: Limits, double_quoted_strings: bool) -> Back
         case "duckdb" | "files":
             from myna.databases.duckdb import open_duckdb
 
-            return open_duckdb(address)
+            return open_duckdb(address, memory=limits.memory)
 
 
 def _answers(backend: Backend, request: Mapping[str, Any], limits: Limits) -> Iterator[Mapping[str, Any]]:
@@ -114,7 +113,7 @@ def _answers(backend: Backend, request: Mapping[str, Any], limits: Limits) -> It
                 backend.prepare(request["sql"])
                 yield {}
             case "schema":
-                yield {"schema": asdict(backend.schema())}
+                yield {"schema": schema_as_lists(backend.schema())}
     except Exception as error:
         yield _failure(error, "")
 
