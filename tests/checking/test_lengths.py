@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from myna.checking import check
-from myna.checking.lengths import load_builder
 from myna.data.folder import open_split
 from myna.errors import ModelError
+from myna.prompts.builder import PromptBuilder
 from small_data import chat, clean, found, pair, places, write
 
 STORIES = Path(__file__).parents[2] / "demo" / "stories260K"
@@ -41,7 +41,7 @@ def tokenizer(folder: Path, template: str | None = None) -> str:
 def test_lengths_are_those_of_the_samples_that_training_sees(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", train=[*clean(0, 40), chat("Tell me", "a story " * 60)])
     model = tokenizer(tmp_path / "model", NO_SYSTEM)
-    builder = load_builder(model)
+    builder = PromptBuilder.load(Path(model))
     samples = [
         sample
         for example in open_split(folder, "train")

@@ -19,17 +19,21 @@ from myna.checking.duplicates import (
     near_duplicates,
     one_answer,
 )
+from myna.checking.excerpts import redacted
 from myna.checking.findings import SEVERITIES, Finding, Findings, SplitSummary, Tallies, Tally, TokenLengths
 from myna.checking.gold import GoldRuns
-from myna.checking.lengths import Lengths, load_builder, nothing_left
+from myna.checking.lengths import Lengths, nothing_left
 from myna.checking.sensitive import find_sensitive
 from myna.checking.split import Split, read_split, single_findings
 from myna.data.example import Source
 from myna.data.folder import Keys
 from myna.data.folder import Split as SplitName
 from myna.errors import DataError
+from myna.models.files import locate_tokenizer
+from myna.prompts.builder import PromptBuilder
 
 _NAMES: tuple[SplitName, ...] = ("train", "valid", "test")
+_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 def check(
@@ -49,7 +53,7 @@ def check(
     `PromptError` for the model alone.
     """
     tell = listener or _nobody
-    builder = load_builder(model) if model is not None else None
+    builder = PromptBuilder.load(locate_tokenizer(model)) if model is not None else None
     tallies, found = Tallies(Tally), list[Finding]()
     tell("reading")
     splits = list(_read(folder, keys, tallies, found))
@@ -81,14 +85,14 @@ def _nobody(doing: str) -> None:
 
 def _read(folder: Path, keys: Keys | None, tallies: Tallies, found: list[Finding]) -> Iterator[Split]:
     """Read the splits that are there; a file of which nothing can be used is a finding."""
-    present = [name for name in _NAMES if any(folder.glob(f"{name}.jsonl*"))] if folder.is_dir() else []
+    present = [name for name in _NAMES if any((folder / f"{name}{suffix}").exists() for suffix in _SUFFIXES)]
     for name in present or _NAMES[:1]:  # without any, the reader of the first says what is there instead
         try:
             yield read_split(folder, name, keys, tallies)
         except DataError as error:
             if not present:
                 raise
-            message = str(error).removeprefix(f"{folder}/")
+            message = redacted(str(error).removeprefix(f"{folder}/"))
             found.append(Finding("unusable file", "serious", 1, message))
 
 

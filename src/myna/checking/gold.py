@@ -6,8 +6,10 @@ Splits as read and the folder's `data.json` go in; findings come out. One databa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,11 +62,13 @@ class GoldRuns:
         self, splits: Sequence[Split], groups: Sequence[NDArray[np.int64]]
     ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
         """Part contradicted prompts into those whose gold SQL gives one result, however it is written, and the rest."""
-        agreeing: list[NDArray[np.int64]] = []
-        contradicting: list[NDArray[np.int64]] = []
-        for group in groups:
-            (agreeing if self._agree(splits, group) else contradicting).append(group)
-        return agreeing, contradicting
+        known = [(facts, number) for number, group in enumerate(groups) if (facts := self._known(splits, group))]
+        known.sort(key=lambda question: (question[0][0].database, question[1]))
+        agree = set[int]()
+        for _, questions in groupby(known, key=lambda question: question[0][0].database):
+            agree |= self._agreeing(list(questions))
+        agreeing = [group for number, group in enumerate(groups) if number in agree]
+        return agreeing, [group for number, group in enumerate(groups) if number not in agree]
 
     def _check(self, split: Split, name: str, rows: NDArray[np.int64]) -> None:
         """Run the gold SQL of these examples of a split, which all ask the database `name`."""
@@ -98,29 +102,27 @@ class GoldRuns:
                 kind, reason = wrong
                 self._tallies[kind].add(example.source, f"{reason}{facts.gold}")
 
-    def _agree(self, splits: Sequence[Split], group: NDArray[np.int64]) -> bool:
-        """Whether all the gold SQL of a prompt gives the same result; False where it can't be known."""
+    def _known(self, splits: Sequence[Split], group: NDArray[np.int64]) -> list[SqlFacts]:
+        """Return the SQL facts of a prompt's examples; nothing where not all have some, on one database."""
         if len(group) > _MOST_ANSWERS:
-            return False
+            return []
         examples = [split.examples[row] for split, row in (locate(splits, int(row)) for row in group)]
         known = [facts for facts in map(facts_of, examples) if facts is not None]
         databases = {facts.database for facts in known}
-        if len(known) < len(group) or len(databases) > 1 or not databases <= self._places.keys():
-            return False
-        try:
-            return self._same_results(known)
-        except (DatabaseError, MissingDependency):
-            return False
+        return known if len(known) == len(group) and len(databases & self._places.keys()) == len(databases) == 1 else []
 
-    def _same_results(self, known: Sequence[SqlFacts]) -> bool:
+    def _agreeing(self, questions: Sequence[tuple[list[SqlFacts], int]]) -> set[int]:
+        """Return the numbers of those of a database's questions whose queries all give the same result."""
         from myna.databases import Limits
-        from myna.text2sql.comparison import is_ordered, same_result
 
-        first, *others = dict.fromkeys(facts.gold for facts in known)
-        with self._open(known[0].database, known[0].source, Limits()) as database:
-            ordered = is_ordered(first, database.dialect)
-            result = database.run(first)
-            return all(same_result(result, database.run(other), ordered=ordered) for other in others)
+        (first, *_), _ = questions[0]
+        agree = set[int]()
+        with suppress(DatabaseError, MissingDependency), self._open(first.database, first.source, Limits()) as database:
+            for known, number in questions:
+                with suppress(QueryError):
+                    if _same_results(database, dict.fromkeys(facts.gold for facts in known)):
+                        agree.add(number)
+        return agree
 
     def _open(self, name: str, source: str, limits: Limits) -> Database:
         from myna.databases import Database  # needs SQL libraries, which data without SQL doesn't
@@ -128,6 +130,15 @@ class GoldRuns:
         place = self._places[name]
         where = place if "://" in place else self._folder / place
         return Database.open(where, limits=limits, double_quoted_strings=source == _OWN_READING)
+
+
+def _same_results(database: Database, queries: Iterable[str]) -> bool:
+    """Raises `QueryError` when one of them does not run."""
+    from myna.text2sql.comparison import is_ordered, same_result
+
+    first, *others = queries
+    result, ordered = database.run(first), is_ordered(first, database.dialect)
+    return all(same_result(result, database.run(other), ordered=ordered) for other in others)
 
 
 def _places(folder: Path) -> Mapping[str, str]:

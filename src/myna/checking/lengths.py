@@ -15,18 +15,8 @@ from myna.checking.findings import Finding, Severity, Tallies, Tally, TokenLengt
 from myna.checking.split import Split
 from myna.data.example import Example
 from myna.errors import PromptError
-from myna.models.files import expanded, locate
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.sample import Sample
-
-
-def load_builder(model: str) -> PromptBuilder:
-    """Load the prompt builder of a model: a hub id, or a folder of which only the tokenizer's files are needed.
-
-    Raises `ModelError` and `PromptError`.
-    """
-    folder = expanded(model)
-    return PromptBuilder.load(folder if (folder / "tokenizer.json").is_file() else locate(model).folder)
 
 
 @dataclass(slots=True)
