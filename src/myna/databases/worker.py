@@ -19,7 +19,7 @@ from typing import Any
 
 from myna.databases.address import Address
 from myna.databases.backend import Backend
-from myna.databases.query import Limits, Result
+from myna.databases.query import Limits, Result, took_too_much_memory
 from myna.databases.rows import memory_of
 from myna.databases.wire import read_message, schema_as_lists, write_message
 from myna.errors import DatabaseError, MissingDependency, MynaError, QueryError
@@ -27,6 +27,7 @@ from myna.errors import DatabaseError, MissingDependency, MynaError, QueryError
 _LISTENER_STACK = 512 * 1024
 _PART_BYTES = 2**20
 _LEAST_ROOM = 32 * 2**20
+_CODE_TO_COME = 16 * 2**20  # of libraries: it is resident once it has run, but no data
 
 
 def main() -> None:
@@ -139,6 +140,8 @@ def _in_parts(result: Result) -> Iterator[Mapping[str, Any]]:
 def _failure(error: Exception, shown: str) -> dict[str, Any]:
     """Put an error into a message. Of one that is not ours only its type and place are told: its text may hold a
     password."""
+    if isinstance(error, MemoryError):
+        error = took_too_much_memory()
     match error:
         case QueryError():
             return {"error": "QueryError", "message": str(error), "kind": error.kind}
@@ -146,9 +149,6 @@ def _failure(error: Exception, shown: str) -> dict[str, Any]:
             return {"error": type(error).__name__, "message": str(error)}
         case MynaError():
             return {"error": "DatabaseError", "message": str(error)}
-        case MemoryError():
-            sentence = "the query takes more memory than the limit; ask for less, or raise Limits.memory"
-            return {"error": "QueryError", "message": sentence, "kind": "memory"}
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -183,5 +183,5 @@ def _limit_memory(memory: int) -> None:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         kibibytes = {name: rest.split()[0] for name, rest in (line.split(":", 1) for line in file) if rest.split()}
     resident, data = (int(kibibytes[name]) * 1024 for name in ("VmRSS", "VmData"))
-    limit = data + max(memory - resident, _LEAST_ROOM)
+    limit = data + max(memory - resident - _CODE_TO_COME, _LEAST_ROOM)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
