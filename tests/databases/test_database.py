@@ -122,8 +122,12 @@ def test_threads_share_a_database_and_get_their_own_answers(school: Path) -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_after_a_fork_both_sides_have_a_worker_of_their_own(school: Path) -> None:
-    with Database.open(school) as database:
+@pytest.mark.parametrize("busy", [False, True])
+def test_after_a_fork_both_sides_have_a_worker_of_their_own(school: Path, busy: bool) -> None:
+    with Database.open(school, limits=Limits(seconds=2)) as database, ThreadPoolExecutor(1) as threads:
+        if busy:
+            asked = threads.submit(database.run, ENDLESS)
+            assert becomes_true(database._worker._lock.locked)
         child = os.fork()
         if child == 0:
             try:
@@ -134,6 +138,9 @@ def test_after_a_fork_both_sides_have_a_worker_of_their_own(school: Path) -> Non
                 os._exit(2)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0
+        if busy:
+            with pytest.raises(QueryError, match="longer than 2 s"):
+                asked.result()
         assert database.run("SELECT 1").rows == ((1,),)
 
 
@@ -208,12 +215,13 @@ def test_the_address_is_told_through_the_pipe_alone(tmp_path: Path) -> None:
             assert b"geheim" not in Path(f"/proc/{process_of(database)}/{place}").read_bytes()
 
 
-def test_a_worker_starts_from_any_folder_and_any_environment(school: Path, tmp_path: Path) -> None:
+def test_a_worker_starts_from_any_folder_and_any_environment(tmp_path: Path) -> None:
+    school = write_school(tmp_path / "学校.sqlite", students=20)
     (tmp_path / "json.py").write_text("raise SystemExit('a file of the user was imported')")
     program = f"""
 import sys
 from myna.databases import Database
-with Database.open({str(school)!r}) as database:
+with Database.open({str(school)!a}) as database:
     assert database.run("SELECT count(*) FROM students").rows == ((20,),)
 """
     for flags, environment in (

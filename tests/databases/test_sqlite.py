@@ -377,6 +377,12 @@ def test_a_path_may_hold_any_character(tmp_path: Path, name: str) -> None:
     assert rows(make(tmp_path / name / f"{name}.sqlite")) == ((1,),)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+def test_a_path_may_hold_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = make(tmp_path / "plain.sqlite")
+    assert rows(path.rename(tmp_path / os.fsdecode(b"b\xff\xe9d.sqlite"))) == ((1,),)
+
+
 HOLD = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

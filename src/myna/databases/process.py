@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 from myna.databases.address import Address
-from myna.databases.query import Limits
+from myna.databases.query import Limits, took_too_long
 from myna.databases.wire import read_message, write_message
 from myna.errors import DatabaseError, MissingDependency, QueryError
 
@@ -44,12 +44,13 @@ class WorkerProcess:
             "double_quoted_strings": double_quoted_strings,
         }
         self._shown = address.shown
-        self._limits = limits
+        self._parent = os.getpid()
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
     def open(self) -> str:
         """Start the process if it is not there and return the database's dialect. Raises `DatabaseError`."""
+        self._look_for_fork()
         with self._lock:
             return self._started().dialect
 
@@ -59,16 +60,17 @@ class WorkerProcess:
         A worker that has not answered half a second after `seconds` is killed. Raises the error that the worker
         answered with, `QueryError` when it was killed or ended, `DatabaseError` when it can't be started again.
         """
+        self._look_for_fork()
         with self._lock:
             running = self._started()
             try:
                 running.send(request)
                 return list(running.answer(seconds + _GRACE_SECONDS))
             except Empty:
-                self._end()
-                raise QueryError(_late(seconds), "time") from None
+                self._kill()
+                raise took_too_long(seconds) from None
             except EOFError:
-                self._end()
+                self._kill()
                 raise QueryError(
                     "the process that ran the query was ended by the system, most likely because it took more memory "
                     "than the limit; ask for less, or raise Limits.memory",
@@ -77,7 +79,7 @@ class WorkerProcess:
             except (QueryError, DatabaseError, MissingDependency):
                 raise
             except BaseException:  # Ctrl-C: the query ends with the wish to have its answer
-                self._end()
+                self._kill()
                 raise
 
     @property
@@ -87,38 +89,45 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the process; harmless when called twice."""
+        self._look_for_fork()
         with self._lock:
-            if self._running is not None and self._running.parent == os.getpid():
+            if self._running is not None:
                 self._running.close()
             self._running = None
 
+    def _look_for_fork(self) -> None:
+        """In a forked child, leave the parent its worker; a lock that another thread held would never open here."""
+        if self._parent != os.getpid():
+            self._parent = os.getpid()
+            self._lock = threading.Lock()
+            if self._running is not None:
+                self._running.leave()
+            self._running = None
+
     def _started(self) -> _Running:
-        running = self._running
-        if running is not None and running.parent == os.getpid() and running.process.poll() is None:
-            return running
-        if running is not None and running.parent == os.getpid():
-            running.kill()
-        self._running = None
+        if self._running is not None and self._running.process.poll() is None:
+            return self._running
+        self._kill()
         self._running = running = _Running()
         try:
             running.send(self._opening)
             (answer,) = running.answer(_OPENING_SECONDS)
         except Empty:
-            self._end()
+            self._kill()
             raise DatabaseError(f"{self._shown}: did not open within {_OPENING_SECONDS:g} s") from None
         except EOFError:
-            self._end()
+            self._kill()
             raise DatabaseError(
                 f"{self._shown}: the process that was to open it ended at once; look at the memory and processes that "
                 "are free, and whether the file is damaged"
             ) from None
         except BaseException:
-            self._end()
+            self._kill()
             raise
         running.dialect = answer["dialect"]
         return running
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
         if self._running is not None:
             self._running.kill()
         self._running = None
@@ -132,7 +141,6 @@ class _Running:
     def __init__(self) -> None:
         if not sys.executable:
             raise DatabaseError("Python does not know its own program (sys.executable), so no worker can be started")
-        self.parent = os.getpid()
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _COMMAND, *_paths()],
@@ -144,9 +152,10 @@ class _Running:
         except OSError as error:
             raise DatabaseError(f"no process for the database can be started: {error.strerror}") from None
         self._requests = cast(FileIO, self.process.stdin)
+        self._answers = cast(FileIO, self.process.stdout)
         self._inbox: _Inbox = SimpleQueue()
-        threading.Thread(target=_listen, args=(self.process.stdout, self._inbox), daemon=True).start()
-        self._finalizer = weakref.finalize(self, _stop, self.process, _CLOSING_SECONDS)
+        threading.Thread(target=_listen, args=(self._answers, self._inbox), daemon=True).start()
+        self._finalizer = weakref.finalize(self, _stop, self.process, os.getpid())
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Raises EOFError when the process has ended."""
@@ -177,24 +186,32 @@ class _Running:
         self.process.kill()
         self._finalizer()
 
+    def leave(self) -> None:
+        """Let go of a process that belongs to this one's parent."""
+        self._finalizer.detach()
+        self._requests.close()
+        self._answers.close()
+        self.process.returncode = 0  # for Popen, which would otherwise warn that it still runs
+
 
 def _listen(answers: FileIO, inbox: _Inbox) -> None:
-    with suppress(OSError, ValueError):
+    with answers, suppress(OSError):
         while (message := read_message(answers)) is not None:
             inbox.put(message)
     inbox.put(None)
 
 
-def _stop(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Close the pipe, which ends the process, and see that it does."""
+def _stop(process: subprocess.Popen[bytes], parent: int) -> None:
+    """Close the pipe, which ends the process, and see that it does. In a fork of the parent, do nothing."""
+    if os.getpid() != parent:
+        return
     with suppress(OSError):
         cast(FileIO, process.stdin).close()
     try:
-        process.wait(seconds)
+        process.wait(_CLOSING_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    cast(FileIO, process.stdout).close()
 
 
 def _error(message: Mapping[str, Any]) -> Exception:
@@ -206,10 +223,6 @@ def _error(message: Mapping[str, Any]) -> Exception:
             return MissingDependency(text)
         case _:
             return DatabaseError(text)
-
-
-def _late(seconds: float) -> str:
-    return f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds"
 
 
 def _paths() -> list[str]:

@@ -1,9 +1,11 @@
-"""What a query may cost and what it gives."""
+"""What a query may cost, what it gives, and the errors that say it cost too much."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from myna.errors import QueryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,13 @@ class Result:
     rows: tuple[tuple[Any, ...], ...]
     truncated: bool
     seconds: float
+
+
+def took_too_long(seconds: float) -> QueryError:
+    """Return the error for a query that was ended after `seconds`."""
+    return QueryError(f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds", "time")
+
+
+def took_too_much_memory() -> QueryError:
+    """Return the error for a query that met the memory limit."""
+    return QueryError("the query takes more memory than the limit; ask for less, or raise Limits.memory", "memory")

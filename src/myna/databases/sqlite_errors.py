@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 
+from myna.databases.query import took_too_long, took_too_much_memory
 from myna.databases.sqlite_names import double_quoted_names
 from myna.errors import DatabaseError, QueryError, QueryErrorKind, did_you_mean
 
@@ -18,7 +19,6 @@ _UNFINISHED = (
 )
 _BY_CODE: dict[str, tuple[QueryErrorKind, str]] = {
     "SQLITE_TOOBIG": ("memory", "a text or blob is longer than the memory limit allows; ask for less of it (substr)"),
-    "SQLITE_NOMEM": ("memory", "the query takes more memory than the limit; ask for less, or raise Limits.memory"),
     "SQLITE_AUTH": ("refused", "refused, only reading is allowed"),
     "SQLITE_READONLY": ("refused", "refused, only reading is allowed"),
     "SQLITE_READONLY_ROLLBACK": ("database", _UNFINISHED),
@@ -36,7 +36,9 @@ def query_error(error: Exception, sql: str, seconds: float, connection: sqlite3.
     said = str(error)
     code = _code(error)
     if code == "SQLITE_INTERRUPT":
-        return QueryError(f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds", "time")
+        return took_too_long(seconds)
+    if code == "SQLITE_NOMEM":
+        return took_too_much_memory()
     if known := _known(code):
         kind, sentence = known
         return QueryError(f"{sentence}: {said}" if kind == "refused" else sentence, kind)

@@ -24,7 +24,8 @@ _AS_TEXT = {"Decimal": str, "date": str, "datetime": str, "time": str}
 
 def write_message(file: RawIOBase, message: Mapping[str, Any]) -> None:
     """Send `message`. Raises `OSError` when nobody reads any more."""
-    content = json.dumps(message, default=_tag, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    text = json.dumps(message, default=_tag, ensure_ascii=False, separators=(",", ":"))
+    content = text.encode("utf-8", "surrogatepass")  # a file's name may hold bytes that are no text
     left = memoryview(_LENGTH.pack(len(content)) + content)
     while left:
         left = left[file.write(left) or 0 :]
