@@ -14,13 +14,13 @@ from typing import Any
 from myna.data.example import Example, Message, Source
 from myna.errors import DataError, did_you_mean
 
-_USUAL_NAMES = {
+USUAL_NAMES = {
     "prompt": ("question", "instruction", "query", "input", "problem", "user"),
     "completion": ("sql", "answer", "response", "output", "target", "solution", "assistant"),
     "messages": ("conversations", "conversation", "dialog", "dialogue", "chat"),
     "text": ("content", "body", "document"),
 }
-"""What other people's files call these keys, for the suggestion in an error."""
+"""What other people's files call these keys: for the suggestion in an error, and for builders that find columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,21 @@ class Keys:
 def read_line(content: bytes, keys: Keys, source: Source) -> Example:
     """Return the example in one line of a JSONL file; raise `DataError` when there is none."""
     try:
-        return _example(_record(content), keys, source)
-    except _RecordError as error:
+        return _example(read_record(content), keys, source)
+    except RecordError as error:
         raise DataError(f"{source}: {error}") from error
 
 
-class _RecordError(Exception):
+class RecordError(Exception):
     """What is wrong with a record, before it is known where it stands."""
 
 
-def _record(content: bytes) -> dict[str, Any]:
+def read_record(content: bytes) -> dict[str, Any]:
+    """Return the JSON object in one line of a file. Raises `RecordError` when there is none."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _RecordError(
+        raise RecordError(
             f"not UTF-8 (byte 0x{content[error.start]:02x} at position {error.start + 1} of the line)"
             f"{_other_encoding(content)}"
         ) from error
@@ -59,15 +60,15 @@ def _record(content: bytes) -> dict[str, Any]:
             json.dumps(record, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         hint = "; JSONL has each object on one line" if text in ("{", "[") else ""
-        raise _RecordError(f"not JSON: {error.msg} at column {error.colno}{hint}") from error
+        raise RecordError(f"not JSON: {error.msg} at column {error.colno}{hint}") from error
     except UnicodeEncodeError as error:
-        raise _RecordError(
+        raise RecordError(
             "holds half of a surrogate pair (a \\ud8xx escape without its partner), which is no character"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise _RecordError(f"not JSON that can be read: {error}") from error
+        raise RecordError(f"not JSON that can be read: {error}") from error
     if not isinstance(record, dict):
-        raise _RecordError(f"expected a JSON object, found {_kind(record)}")
+        raise RecordError(f"expected a JSON object, found {_kind(record)}")
     return record
 
 
@@ -95,7 +96,7 @@ def _example(record: Mapping[str, Any], keys: Keys, source: Source) -> Example:
         return Example("chat", source, messages=_messages(record[keys.messages], keys.messages), tools=tools, sql=sql)
     if keys.text in record:
         return Example("text", source, text=_text(record, keys.text), sql=sql)
-    raise _RecordError(_missing(record, keys))
+    raise RecordError(_missing(record, keys))
 
 
 def _names(keys: Keys) -> set[str]:
@@ -106,9 +107,9 @@ def _text(record: Mapping[str, Any], key: str, *, empty: bool = False) -> str:
     value = record[key]
     if not isinstance(value, str):
         hint = '; conversations go under "messages"' if isinstance(value, list) else ""
-        raise _RecordError(f'"{key}" must be a string, found {_kind(value)}{hint}')
+        raise RecordError(f'"{key}" must be a string, found {_kind(value)}{hint}')
     if not empty and not value.strip():
-        raise _RecordError(f'"{key}" is empty: there is nothing to learn')
+        raise RecordError(f'"{key}" is empty: there is nothing to learn')
     return value
 
 
@@ -117,28 +118,26 @@ def _tools(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:
     if not tools:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
-        raise _RecordError(f'"tools" must be a list of objects, found {_kind(tools)}')
+        raise RecordError(f'"tools" must be a list of objects, found {_kind(tools)}')
     return tuple(tools)
 
 
 def _messages(value: Any, key: str) -> tuple[Message, ...]:
     if not isinstance(value, list):
-        raise _RecordError(f'"{key}" must be a list of messages, found {_kind(value)}')
+        raise RecordError(f'"{key}" must be a list of messages, found {_kind(value)}')
     if not value:
-        raise _RecordError(f'"{key}" is empty: expected at least a user and an assistant message')
+        raise RecordError(f'"{key}" is empty: expected at least a user and an assistant message')
     for number, message in enumerate(value, start=1):
         if problem := _message_problem(message):
-            raise _RecordError(f'message {number} of "{key}" {problem}')
+            raise RecordError(f'message {number} of "{key}" {problem}')
     roles = [message["role"] for message in value]
     if "assistant" not in roles:
-        raise _RecordError(
+        raise RecordError(
             f'"{key}" has no assistant message to learn (roles found: {", ".join(dict.fromkeys(roles))}); '
             "roles are system, user, assistant, tool"
         )
     if roles[0] == "assistant":
-        raise _RecordError(
-            f'"{key}" begins with the assistant, who has nothing to answer yet; put a user message first'
-        )
+        raise RecordError(f'"{key}" begins with the assistant, who has nothing to answer yet; put a user message first')
     return tuple(value)
 
 
@@ -183,7 +182,7 @@ def _missing(record: Mapping[str, Any], keys: Keys) -> str:
 def _suggestions(record: Mapping[str, Any], keys: Keys) -> dict[str, str]:
     """Return which of the record's keys look like which of ours, as `--…-key` flags would say it."""
     found: dict[str, str] = {}
-    for name, usual in _USUAL_NAMES.items():
+    for name, usual in USUAL_NAMES.items():
         own = getattr(keys, name)
         if own in record:
             found[name] = own
