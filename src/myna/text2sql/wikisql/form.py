@@ -51,11 +51,13 @@ class WikiSQLTable:
         plain = [_CONTROL.sub(" ", text).strip() for text in self.header]
         claimed = {text.casefold() for text in plain}
         taken: set[str] = set()
+        last_number: dict[str, int] = {}
         names = []
-        for number, text in enumerate(plain, start=1):
-            name = text
-            if not text or text.casefold() in taken:
-                name = _free(text or f"column {number}", claimed | taken)
+        for place, text in enumerate(plain, start=1):
+            name = base = text or f"column {place}"
+            while name.casefold() in taken or (name != text and name.casefold() in claimed):
+                last_number[base] = last_number.get(base, 1) + 1
+                name = f"{base} {last_number[base]}"
             taken.add(name.casefold())
             names.append(name)
         return tuple(names)
@@ -98,11 +100,10 @@ class WikiSQLQuery:
         """Return it as the data set and its evaluator write it, `{"sel", "agg", "conds"}`."""
         return {"sel": self.sel, "agg": self.agg, "conds": [list(condition) for condition in self.conds]}
 
-    def check_columns(self, table: WikiSQLTable) -> None:
-        """Raise `DataError` when this query names a column that `table` does not have."""
-        last = max([self.sel, *(column for column, _, _ in self.conds)])
-        if last >= len(table.header):
-            raise DataError(f"the query names column {last} of table {table.id}, which has {len(table.header)} columns")
+    @property
+    def width(self) -> int:
+        """How many columns a table must have for this query."""
+        return 1 + max([self.sel, *(column for column, _, _ in self.conds)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +153,6 @@ def parse_question(content: bytes | None, source: Source) -> WikiSQLQuestion:
         return WikiSQLQuestion(question, WikiSQLQuery.of(record.get("table_id"), record.get("sql")), source.line)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
-
-
-def _free(name: str, taken: set[str]) -> str:
-    candidate, number = name, 1
-    while candidate.casefold() in taken:
-        number += 1
-        candidate = f"{name} {number}"
-    return candidate
 
 
 def _record(content: bytes | None) -> Mapping[str, Any]:

@@ -39,9 +39,8 @@ def official_sql(query: WikiSQLQuery, table: WikiSQLTable) -> str:
     Raises `QueryError` for a query that the evaluator can't run: a column that the table has not, or a condition
     that compares a `real` column with a text that holds no number.
     """
-    columns = [query.sel, *(column for column, _, _ in query.conds)]
-    if max(columns) >= len(table.types):
-        raise QueryError(f"table {table.id} has no column {max(columns)}, only {len(table.types)}", "unknown column")
+    if query.width > len(table.types):
+        raise QueryError(f"table {table.id} has no column {query.width - 1}, only {len(table.types)}", "unknown column")
     values = {column: _literal(value, table.types[column]) for column, _, value in query.conds}
     conditions = [f"col{column} {OPERATORS[operator]} {values[column]}" for column, operator, _ in query.conds]
     aggregate, selected = AGGREGATES[query.agg], f"col{query.sel}"

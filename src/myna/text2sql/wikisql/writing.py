@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from myna.errors import DataError
 from myna.text2sql.identifiers import quoted
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Value, WikiSQLQuery, WikiSQLTable
 from myna.text2sql.wikisql.papers import read_value
@@ -23,7 +24,10 @@ def to_sql(query: WikiSQLQuery, table: WikiSQLTable, style: SqlStyle = "executab
     text column comes back as a text, which is the same by the official rule; and two queries share one text when a
     value looks like the end of a condition and the beginning of the next, or a name like an aggregate of another name.
     """
-    query.check_columns(table)
+    if query.width > len(table.header):
+        raise DataError(
+            f"the query names column {query.width - 1} of table {table.id}, which has {len(table.header)} columns"
+        )
     aggregate, selected = AGGREGATES[query.agg], table.columns[query.sel]
     if style == "wikisql":
         head = f"SELECT {aggregate} {selected}" if aggregate else f"SELECT {selected}"
