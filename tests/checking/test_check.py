@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
 from pathlib import Path
@@ -116,6 +117,15 @@ def test_a_file_of_which_nothing_can_be_used_is_a_finding_and_the_others_are_che
     assert findings["unusable file"].severity == "serious"
     assert findings["unusable file"].message.startswith("train.jsonl:1: this is a JSON array")
     assert check(folder).splits.keys() == {"test"}
+
+
+def test_packed_files_are_checked_and_other_files_left_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path, train=[*clean(0, 4), chat("Who?\x07", "Ann")], valid=clean(5, 8))
+    (folder / "train.jsonl.gz").write_bytes(gzip.compress((folder / "train.jsonl").read_bytes()))
+    (folder / "train.jsonl").unlink()
+    (folder / "valid.jsonl").rename(folder / "valid.jsonl.bak")
+    assert check(folder).splits.keys() == {"train"}
+    assert places(found(folder)["control characters"]) == ["train.jsonl.gz:5"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{\n{\n", "{}\n".encode("utf-16")])

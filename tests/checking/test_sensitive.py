@@ -95,7 +95,7 @@ def test_an_address_is_a_warning_and_masked(text: str, tmp_path: Path) -> None:
         "password = 'yourpassword1', passwd: xxxxxxxx1, secret: example123, api_key = {{ key1 }}",
         "password = get_password(vault2), token = tokens[12345], primary_key: student_id, password: str",
         "SELECT password FROM users WHERE api_key IS NOT NULL AND token_count > 12345678",
-        "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, sk-000000000000000000000000, task-runner-configuration-loader",
+        "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, glpat-xxxxxxxxxxxxxxxxxxxx, task-runner-configuration-loader",
         "git@github.com:owner/name.git, logo@2x.png, noreply@company.com, user@example.com, postgres@localhost",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----, ssh://host:22, http://[::1]:8080/@x",
     ],
@@ -134,6 +134,15 @@ def test_a_password_in_the_folders_own_record_is_found(tmp_path: Path) -> None:
     assert findings.keys() == {"secrets"}
     assert findings["secrets"].examples[0].where == "data.json:1"
     assert url not in str(findings)
+
+
+@given(st.sampled_from([*KEYS.values(), *PASSWORDS]), st.integers(1, 60))
+def test_a_secret_that_a_message_cut_off_is_masked_too(secret: str, kept: int) -> None:
+    cut = secret[:kept]
+    shown = redacted(f"SQLite says: near {cut!r}")
+    begun = cut.rpartition(made_up(3))
+    if begun[1] and len(begun[2]) > 4:
+        assert begun[2] not in shown
 
 
 NOISE = st.text(st.characters(exclude_categories=["Cs"]), max_size=160)

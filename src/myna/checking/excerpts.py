@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from myna.checking.sensitive import find_sensitive
+from myna.checking.sensitive import to_mask
 
 MAX_CHARACTERS = 100
 _BEFORE = 20
@@ -23,7 +23,7 @@ def excerpt(text: str, start: int = 0) -> str:
     """Return a piece of `text`, from a little before character `start`, on one line and with secrets masked."""
     first = max(0, start - _BEFORE)
     last = first + MAX_CHARACTERS
-    spans = [(found.start, found.stop) for found in find_sensitive(text) if found.stop > first]
+    spans = [(begin, end) for begin, end in to_mask(text) if end > first]
     for begin, end in spans:
         if begin < last:
             # a secret is masked from its own beginning on, or its end would stand there unmasked
@@ -35,8 +35,7 @@ def excerpt(text: str, start: int = 0) -> str:
 
 def redacted(text: str) -> str:
     """Return the whole of a message that may hold pieces of data, with secrets masked."""
-    spans = [(found.start, found.stop) for found in find_sensitive(text)]
-    return _masked(text, 0, len(text), spans)
+    return _masked(text, 0, len(text), to_mask(text))
 
 
 def _masked(text: str, first: int, last: int, spans: list[tuple[int, int]]) -> str:

@@ -105,6 +105,14 @@ _NOT_PERSONAL = re.compile(
 
 _FEWEST_CHARACTERS = 6
 """A key has more different characters than a row of x or 0."""
+_ROW = re.compile(r"(.)\1{7}")
+"""Eight times the same character: nobody's key either."""
+
+_BEGUN = re.compile(
+    rf"{_ALONE}(?:(?:AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|xapp-|sk-|hf_|AIza|[sr]k_live_|npm_|pypi-|eyJ)"
+    rf"[A-Za-z0-9_.-]{{4,}}|[A-Za-z][A-Za-z0-9+.-]{{1,30}}://[^\s:/@]{{0,100}}:[^\s/@]+|(?i:{_ASSIGNED})\S{{4,}})"
+)
+"""What may be the beginning of a secret that somebody's message cut off. More than secrets begins so."""
 
 
 def find_sensitive(text: str) -> list[Sensitive]:
@@ -123,6 +131,22 @@ def find_sensitive(text: str) -> list[Sensitive]:
     return outermost
 
 
+def to_mask(text: str) -> list[tuple[int, int]]:
+    """Return where a text that is shown to people should be masked, ascending: secrets, and what may be pieces of some.
+
+    Does not overlook a secret that lost its end, as error messages quote the beginning of a text.
+    """
+    spans = [(found.start, found.stop) for found in find_sensitive(text)]
+    spans += [found.span() for found in _BEGUN.finditer(text)]
+    apart = list[tuple[int, int]]()
+    for start, stop in sorted(spans):
+        if apart and start < apart[-1][1]:
+            apart[-1] = apart[-1][0], max(stop, apart[-1][1])
+        else:
+            apart.append((start, stop))
+    return apart
+
+
 def _matches(pattern: _Pattern, text: str) -> Iterator[re.Match[str]]:
     for match in pattern.expression.finditer(text):
         if _is_real(pattern, match[1]):
@@ -137,4 +161,4 @@ def _is_real(pattern: _Pattern, value: str) -> bool:
     if pattern.kind == "passwords":
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         return mixed and len(set(value)) >= _FEWEST_CHARACTERS and not _PLACEHOLDER.fullmatch(value)
-    return len(set(value)) >= _FEWEST_CHARACTERS
+    return len(set(value)) >= _FEWEST_CHARACTERS and not _ROW.search(value)
