@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from myna.builders.decoding import open_text
 from myna.data.lines import MAX_LINE_BYTES
@@ -130,8 +130,9 @@ def _dialect(sample: str, kind: str) -> dict[str, Any]:
 
 def _evenness(sample: str, delimiter: str, literal: bool) -> tuple[float, int]:
     """Return which share of rows has as many cells as the header, and how many those are. One cell is no division."""
-    quoting = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(sample, newline=""), strict=True, delimiter=delimiter, quoting=quoting)
+    file = io.StringIO(sample, newline="")
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
+    reader = csv.reader(file, strict=True, delimiter=delimiter, quoting=quoting)
     counts: list[int] = []
     while len(counts) < _SAMPLE_ROWS:
         try:
