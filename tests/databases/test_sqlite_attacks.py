@@ -4,23 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from databases.attack_corpus import Attack, attacks
 from databases.school import write_school
-from myna.databases import Database, Limits
-from myna.databases.address import Address
-from myna.databases.process import WorkerProcess
-from myna.errors import QueryError
+from databases.withstanding import withstand
 
-LIMITS = Limits(seconds=0.2)
-MEMORY = 200 * 1000 * 1000
 WRITING_GROUPS = {"write", "ddl", "attach", "pragma", "transaction", "stacked", "comments", "write in a query"}
 QUICK_GROUPS = WRITING_GROUPS | {"file functions"}
 
@@ -47,67 +38,16 @@ def corpus(request: pytest.FixtureRequest, school: Path) -> list[Attack]:
     return [attack for attack in attacks("sqlite", school.parent) if (attack.group in QUICK_GROUPS) == quick]
 
 
-def test_no_attack_gets_through_a_database(
-    school: Path, corpus: list[Attack], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("parsed", [True, False], ids=["parsed before", "not parsed"])
+def test_no_attack_gets_through(
+    school: Path, corpus: list[Attack], parsed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Database.open(school, limits=LIMITS) as database:
-        withstand(corpus, school, database.run, database._worker)
+    withstand(str(school), corpus, lambda: contents(school.parent), parsed=parsed)
     assert not caplog.records
-
-
-def test_no_attack_gets_through_the_worker_when_nothing_is_parsed_before(school: Path, corpus: list[Attack]) -> None:
-    worker = WorkerProcess(Address.parse(school), LIMITS, double_quoted_strings=True)
-    with closing(worker):
-        withstand(corpus, school, lambda sql: worker.ask({"do": "run", "sql": sql}, LIMITS.seconds), worker)
-
-
-def withstand(corpus: list[Attack], school: Path, run: Callable[[str], object], worker: WorkerProcess) -> None:
-    """Run every attack and look at what it did: to files, to the clock, to memory, to the next query."""
-    before = contents(school.parent)
-    failures = []
-    with peak_memory(worker) as peak:
-        for attack in corpus:
-            started = time.monotonic()
-            with suppress(QueryError):
-                run(attack.sql)
-            seconds = time.monotonic() - started
-            if seconds > LIMITS.seconds + 1:
-                failures.append(f"{seconds:.2f} s: {attack}")
-            if contents(school.parent) != before:
-                failures.append(f"changed a file: {attack}")
-                break
-            with suppress(QueryError):
-                run("SELECT 1")
-                continue
-            failures.append(f"no query after: {attack}")
-    assert not failures, "\n".join(failures)
-    assert 0 < peak() <= MEMORY
 
 
 def contents(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-
-
-@contextmanager
-def peak_memory(worker: WorkerProcess) -> Iterator[Callable[[], int]]:
-    """Give the most memory that any of the worker's processes ever took, as the system counts it."""
-    peaks = [0]
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.01):
-            with suppress(OSError, IndexError, StopIteration):
-                status = Path(f"/proc/{worker.pid}/status").read_text("ascii", "replace")
-                line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-                peaks.append(int(line.split()[1]) * 1024)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield lambda: max(peaks)
-    finally:
-        done.set()
-        watcher.join()
 
 
 ALONE = """

@@ -34,6 +34,7 @@ class Database:
         self._schema: Schema | None = None
         self._schema_lock = threading.Lock()
         self._closed = False
+        self._last_checked: str | None = None
         self.dialect = self._worker.open()
 
     @classmethod
@@ -83,9 +84,12 @@ class Database:
         return f"<Database {self.name}>"
 
     def _checked(self, sql: str) -> str:
-        from myna.databases.statement import parse_query
+        """Return `sql`, which is a query. What is prepared first and then run is parsed once."""
+        if sql != self._last_checked:
+            from myna.databases.statement import parse_query
 
-        parse_query(sql, self.dialect)
+            parse_query(sql, self.dialect)
+            self._last_checked = sql
         return sql
 
     def _ask(self, request: dict[str, Any], seconds: float) -> list[dict[str, Any]]:

@@ -168,7 +168,7 @@ class _Running:
         """Give the messages of one answer. Raises Empty when they don't come in time, EOFError when never."""
         end = time.monotonic() + seconds
         while True:
-            message = self._inbox.get(timeout=max(end - time.monotonic(), 0))
+            message = self._inbox.get(timeout=min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX))
             if message is None:
                 raise EOFError
             if "error" in message:
