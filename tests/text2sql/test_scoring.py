@@ -181,10 +181,12 @@ def test_spider_answers_are_judged_by_results_and_exact_sets(tmp_path: Path) -> 
         # A text where the question needs a column is no text, though SQLite says so.
         'SELECT "nam" FROM students WHERE name = "Ada"': (False, False, False),
     }
-    answers = one(school(tmp_path / "school", [gold] * len(expected), "spider"), list(expected))
-    for sql, answer in zip(expected, answers, strict=True):
+    result = scored(school(tmp_path / "school", [gold] * len(expected), "spider"), list(expected))
+    for sql, answer in zip(expected, result.answers, strict=True):
         verdict = answer.verdict
         assert (verdict.execution, verdict.exact, verdict.valid) == expected[sql], sql
+    (note,) = result.notes
+    assert note.startswith("1 of the answers with an unknown column have names in double quotes: invalid here")
 
 
 def test_a_gold_query_that_does_not_run_is_left_out_and_said(tmp_path: Path) -> None:
@@ -267,5 +269,26 @@ def test_what_can_not_be_scored_is_said(tmp_path: Path) -> None:
         scored(misnamed, ["SELECT 1"])
     unofficial = cities(tmp_path / "cities")
     (unofficial / "official" / "cities.db").unlink()
-    with pytest.raises(DataError, match=r"no official/cities\.db; build it again"):
+    with pytest.raises(DataError, match=r"no official/cities\.db, .* build the folder again"):
         scored(unofficial, [""] * 4)
+
+
+def test_exact_sets_are_compared_with_the_keys_that_spider_s_evaluators_know(tmp_path: Path) -> None:
+    """Columns that a foreign key joins are the same column to them; the keys are those of `tables.json`."""
+    gold = "SELECT students.id FROM students JOIN visits ON students.id = visits.student_id"
+    answer = gold.replace("SELECT students.id", "SELECT visits.student_id")
+    data = school(tmp_path / "school", [gold], "spider")
+    assert one(data, [answer])[0].verdict.exact  # by the key in the database
+    description = {
+        "db_id": "school",
+        "table_names_original": ["students", "visits"],
+        "column_names_original": [[-1, "*"], [0, "id"], [0, "name"], [1, "student_id"], [1, "course"]],
+        "column_types": ["text", "number", "text", "number", "text"],
+        "primary_keys": [1],
+        "foreign_keys": [],
+    }
+    (data / "official").mkdir()
+    (data / "official" / "tables.json").write_text(json.dumps([description]))
+    assert not one(data, [answer])[0].verdict.exact
+    (data / "official" / "tables.json").write_text(json.dumps([{**description, "foreign_keys": [[3, 1]]}]))
+    assert one(data, [answer])[0].verdict.exact

@@ -137,6 +137,8 @@ def test_an_answer_that_ends_every_process_is_given_up(tmp_path: Path, monkeypat
     assert [answer.verdict.execution for answer in result.answers] == [True, False, True, True, True, True]
     assert result.answers[1].verdict.cause == "not judged"
     assert result.answers[1].verdict.message == "the answer ended the process that judged it, twice"
+    (note,) = result.notes
+    assert "1 question could not be judged, which counts as wrong" in note
 
 
 def test_an_answer_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ Knows no SQL and no rule.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from myna.databases import Database, Limits
+from myna.databases import Database, Limits, Schema
 from myna.errors import DataError
-from myna.text2sql import wikisql
+from myna.text2sql import spider, wikisql
 from myna.text2sql.scoring.places import Place
 
 ROWS = 100_000
@@ -30,6 +31,7 @@ class OpenDatabases:
         self._limits = Limits(seconds=seconds, rows=ROWS)
         self._open: dict[str, Database] = {}
         self._tables: dict[str, dict[str, wikisql.WikiSQLTable]] = {}
+        self._descriptions: dict[str, dict[str, Schema]] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
@@ -42,7 +44,10 @@ class OpenDatabases:
         """Return the database that WikiSQL's evaluator reads. Raises `DataError` when the data folder has none."""
         path = self._places[name].official
         if path is None:
-            raise DataError(f"{name}: the data folder has no official/{name}.db; build it again with myna data wikisql")
+            raise DataError(
+                f"{name}: the data folder has no official/{name}.db, which WikiSQL's rule is run on; myna data wikisql "
+                "writes it for validation and test: score one of these, or build the folder again"
+            )
         return self._opened(path)
 
     def wikisql_table(self, name: str, table_id: str) -> wikisql.WikiSQLTable:
@@ -53,6 +58,14 @@ class OpenDatabases:
             return self._tables[name][table_id]
         except KeyError:
             raise DataError(f"{name}: there is no table {table_id!r} in it; build the data folder again") from None
+
+    def spider_schema(self, name: str) -> Schema:
+        """Return the schema as Spider's evaluators know it, or as the database has it without their `tables.json`."""
+        path = self._places[name].official
+        if path is not None and path not in self._descriptions:
+            self._descriptions[path] = spider.read_schemas(Path(path))
+        known = self._descriptions.get(path or "", {})
+        return known[name] if name in known else self.get(name).schema
 
     def close(self) -> None:
         """Close all databases."""

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """address: a path or URL. official: WikiSQL's file for its own evaluator, when the data folder has one."""
+    """address: a path or URL. official: what its benchmark's own evaluator reads of it, when the data folder has that.
+
+    WikiSQL's `.db` file, or Spider's `tables.json`.
+    """
 
     address: str
     official: str | None = None

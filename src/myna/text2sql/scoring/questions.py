@@ -167,8 +167,8 @@ def _find(databases: Path, name: str) -> Path | None:
 
 
 def _official(data: Path, name: str) -> str | None:
-    path = data / "official" / f"{name}.db"
-    return str(path) if path.is_file() else None
+    files = (data / "official" / f"{name}.db", data / "official" / "tables.json")
+    return next((str(path) for path in files if path.is_file()), None)
 
 
 def _content_hash(examples: Examples, questions: tuple[Question, ...], places: Mapping[str, Place]) -> str:

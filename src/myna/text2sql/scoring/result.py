@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.text2sql.constructs import CONSTRUCTS
-from myna.text2sql.scoring.causes import CAUSES
+from myna.text2sql.scoring.causes import CAUSES, NOT_JUDGED
 from myna.text2sql.scoring.intervals import Rate
 from myna.text2sql.scoring.questions import Question
 from myna.text2sql.scoring.verdict import PLAIN, Verdict
@@ -96,7 +96,13 @@ class ScoreResult:
             },
             causes={cause: causes[cause] for cause in CAUSES if causes[cause]},
             answers=tuple(answers),
-            notes=(*notes, *_left_out_notes(answers), *_unexecuted_notes(scored)),
+            notes=(
+                *notes,
+                *_left_out_notes(answers),
+                *_unexecuted_notes(scored),
+                *_double_quote_notes(scored),
+                *_failure_notes(scored),
+            ),
             output=output,
         )
 
@@ -167,6 +173,30 @@ def _unexecuted_notes(answers: Sequence[Answer]) -> list[str]:
     if not count:
         return []
     return [f"{_questions(count)} without a database: judged by exact match alone, nothing was executed"]
+
+
+def _double_quote_notes(answers: Sequence[Answer]) -> list[str]:
+    """Say where this score may be lower than that of Spider's own evaluator, which lets SQLite read as it does."""
+    count = sum(
+        answer.question.facts.source == "spider"
+        and answer.verdict.cause == "unknown column"
+        and '"' in (answer.verdict.sql or "")
+        for answer in answers
+    )
+    if not count:
+        return []
+    return [
+        f"{count:,} of the answers with an unknown column have names in double quotes: invalid here, while Spider's "
+        "own evaluator runs them, because SQLite takes a double-quoted name that is no column for a text"
+    ]
+
+
+def _failure_notes(answers: Sequence[Answer]) -> list[str]:
+    failed = [answer for answer in answers if answer.verdict.cause == NOT_JUDGED]
+    if not failed:
+        return []
+    first = f"{failed[0].question.where}: {failed[0].verdict.message}"
+    return [f"{_questions(len(failed))} could not be judged, which counts as wrong; the first: {first}"]
 
 
 def _questions(count: int) -> str:

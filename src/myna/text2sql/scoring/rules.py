@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from myna.databases import Database, Schema
+from myna.databases import Schema
 from myna.databases.statement import parse_query
 from myna.errors import QueryError
 from myna.text2sql import spider
@@ -71,7 +71,7 @@ def _by_result(facts: SqlFacts, sql: str | None, databases: OpenDatabases) -> Ve
         # A query that ran until a limit was accepted by the database.
         met_limit = error.kind in ("time", "memory")
         return because(replace(wrong, valid=met_limit), cause_of_error(error), message=str(error))
-    exact = _is_exact(facts, sql, database)
+    exact = _is_exact(facts, sql, databases)
     if same_result(gold, predicted, ordered=is_ordered(facts.gold, dialect)):
         return replace(verdict, execution=True, exact=exact, valid=True)
     found = differences(facts.gold, sql, dialect, schema)
@@ -83,9 +83,10 @@ def _as_meant(sql: str, source: str, schema: Schema) -> str:
     return spider.single_quoted_values(sql, schema) if source == "spider" else sql
 
 
-def _is_exact(facts: SqlFacts, sql: str, database: Database) -> bool:
+def _is_exact(facts: SqlFacts, sql: str, databases: OpenDatabases) -> bool:
     if facts.source == "spider":
-        return spider.exact_set_match(facts.gold, sql, database.schema)
+        return spider.exact_set_match(facts.gold, sql, databases.spider_schema(facts.database))
+    database = databases.get(facts.database)
     return same_tree(facts.gold, sql, database.dialect, database.schema)
 
 
