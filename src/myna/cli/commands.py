@@ -19,18 +19,27 @@ class Command(NamedTuple):
     summary: str
 
 
-SUBJECTS = {"data": "Look at training data.", "model": "Get a base model, and look at one."}
+SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base model, and look at one."}
 """First words of commands that have two."""
 
 GROUPS: dict[str, tuple[Command, ...]] = {
-    "Data and models": (
+    "Data": (
+        Command("data wikisql", "build:wikisql", "Make data of WikiSQL, with its databases"),
+        Command("data spider", "build:spider", "Make data of Spider, with its databases"),
+        Command("data sql-create-context", "build:sql_create_context", "Make data of sql-create-context"),
+        Command("data articles", "build:articles", "Make data of a blog's or a folder's Markdown"),
+        Command("data files", "build:files", "Make data of CSV, JSON, JSONL or Parquet"),
+        Command("data check", "check:check", "Find what is wrong with a data folder"),
         Command("data show", "data:show", "Show a sample token by token, with its loss mask"),
+    ),
+    "Models": (
         Command("model get", "model:get", "Download a model from the hub"),
         Command("model info", "model:info", "Tell a model's architecture, size, layers and tokenizer"),
     ),
     "Training": (
         Command("train", "train:train", "Train by a recipe or flags, or go on with a run"),
         Command("test", "testing:measure", "Measure loss and perplexity: base, adapter or every checkpoint"),
+        Command("score", "score:score", "Score SQL by running it: execution accuracy, exact match, valid SQL"),
         Command("report", "report:report", "Write a run's report.html again"),
     ),
     "Using": (

@@ -5,5 +5,6 @@
 """
 
 from myna.builders.articles.build import build_articles
+from myna.builders.articles.questions import PLACE_OF_TITLE
 
-__all__ = ["build_articles"]
+__all__ = ["PLACE_OF_TITLE", "build_articles"]

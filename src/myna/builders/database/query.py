@@ -1,0 +1,184 @@
+"""A question's meaning: the query that is asked and said in words, as plain frozen values.
+
+The sampler makes one, `sql.py` writes it in the database's dialect, `english.py` and `chinese.py` say it. Whatever can
+be made must be sayable: a construct enters here, and then in all of them. Knows no database and no words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+AggregateName: TypeAlias = Literal["count", "sum", "avg", "min", "max"]
+ComparisonOperator: TypeAlias = Literal["=", "<>", "<", ">", "<=", ">="]
+Value: TypeAlias = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOf:
+    """A column of one of the query's tables. `table` is the table's name as the schema has it."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table as such: what `*` selects and `COUNT(*)` counts."""
+
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`function(argument)`; COUNT alone takes `Rows` or DISTINCT."""
+
+    function: AggregateName
+    argument: ColumnOf | Rows | Arithmetic
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """A calculation between two columns of the same table."""
+
+    operator: Literal["+", "-", "*", "/"]
+    left: ColumnOf
+    right: ColumnOf
+
+
+Item: TypeAlias = ColumnOf | Rows | Aggregate | Arithmetic
+"""What can be selected or ordered by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`column operator value`."""
+
+    column: ColumnOf | Arithmetic
+    operator: ComparisonOperator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """`column BETWEEN low AND high`, both included."""
+
+    column: ColumnOf
+    low: Value
+    high: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """`column LIKE`: text at the beginning, at the end, or anywhere."""
+
+    column: ColumnOf
+    where: Literal["begins", "ends", "contains"]
+    text: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """`column IN (values)`."""
+
+    column: ColumnOf
+    values: tuple[Value, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """`column IS NULL`, or IS NOT NULL when `negated`."""
+
+    column: ColumnOf
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstAggregate:
+    """`column operator (SELECT aggregate FROM the same table)`: "taller than average"."""
+
+    column: ColumnOf
+    operator: ComparisonOperator
+    aggregate: Aggregate
+
+
+@dataclass(frozen=True, slots=True)
+class InQuery:
+    """`column IN (SELECT …)`: rows that have, or with `negated` have no, partner in another table."""
+
+    column: ColumnOf
+    query: Query
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DatePart:
+    """`the year (or month) of column = value`."""
+
+    column: ColumnOf
+    part: Literal["year", "month"]
+    operator: ComparisonOperator
+    value: int
+
+
+Condition: TypeAlias = Comparison | Between | Matches | OneOf | Missing | AgainstAggregate | InQuery | DatePart
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Conditions that all hold, or with `any` of which one holds. Never mixed: words can't bracket."""
+
+    conditions: tuple[Condition, ...]
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """`JOIN right.table ON left = right`; `left` belongs to a table named before. `pairs` for keys of several columns."""
+
+    pairs: tuple[tuple[ColumnOf, ColumnOf], ...]
+    inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """`HAVING aggregate operator value`."""
+
+    aggregate: Aggregate
+    operator: ComparisonOperator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`ORDER BY item`."""
+
+    item: Item
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetOperation:
+    """`query UNION | INTERSECT | EXCEPT right`."""
+
+    operator: Literal["union", "intersect", "except"]
+    right: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query. `table` is where it starts; `joins` add one table each, in order."""
+
+    select: tuple[Item, ...]
+    table: str
+    joins: tuple[Join, ...] = ()
+    where: Where | None = None
+    group_by: tuple[ColumnOf, ...] = ()
+    having: Having | None = None
+    order_by: tuple[Order, ...] = ()
+    limit: int | None = None
+    distinct: bool = False
+    set_operation: SetOperation | None = None
