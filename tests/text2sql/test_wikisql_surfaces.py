@@ -155,7 +155,7 @@ def test_of_two_names_that_fit_the_longest_is_read() -> None:
         ('SELECT a."Player" FROM "1-10015132-16" a, "1-10015132-16" b', "refused", "no JOIN"),
         ('SELECT "Player" FROM (SELECT 1)', "refused", "FROM one table"),
         ('SELECT "Player"', "refused", "FROM one table"),
-        ('DELETE FROM "1-10015132-16"', "refused", "one SELECT"),
+        ('DELETE FROM "1-10015132-16"', "refused", "DELETE is not a query"),
         ("SELECT Player FROM 1-10015132-16 HAVING x", "syntax", "expected WHERE or the end"),
         ("SELECT COUNT COUNT (", "syntax", ""),
         ("I don't know", "syntax", ""),
