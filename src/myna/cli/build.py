@@ -44,9 +44,9 @@ def wikisql(
     model
         Folder or hub id of the model to be trained: --format auto looks whether it has a chat template.
     format
-        chat, the "table: … columns: … Q: … A: …" text of the MLX LoRA example, or what suits the model.
+        Conversations, the "table: … columns: … Q: … A: …" text of the MLX LoRA example, or what suits the model.
     sql_style
-        executable SQL that a database runs, or the surface of the WikiSQL papers.
+        Executable SQL that a database runs, or the surface of the WikiSQL papers.
     size
         At most so many examples of each split; a larger size holds all of a smaller one.
     train_size
@@ -110,7 +110,7 @@ def spider(
     model
         Folder or hub id of the model to be trained: --format auto looks whether it has a chat template.
     format
-        chat, one text with Q: and A:, or what suits the model.
+        Conversations, one text with Q: and A:, or what suits the model.
     samples
         Values of each text column that the schema shows; 0 shows none.
     size
