@@ -3,7 +3,9 @@
 import os
 import pickle
 import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -68,6 +70,19 @@ def test_the_content_of_a_file_says_more_than_its_name(tmp_path):
     assert Address.parse(tmp_path / "five").kind == "files"
     (tmp_path / "empty.db").touch()
     assert Address.parse(tmp_path / "empty.db").kind == "sqlite"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a lock belongs to its handle")
+def test_looking_at_a_database_keeps_the_locks_that_this_process_holds_on_it(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("BEGIN EXCLUSIVE")
+        assert Address.parse(tmp_path / "x.db").kind == "sqlite"
+        write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('CREATE TABLE u (a)')"
+        other = subprocess.run(
+            [sys.executable, "-c", write, tmp_path / "x.db"], capture_output=True, text=True, check=False
+        )
+        assert "database is locked" in other.stderr
 
 
 def test_a_folder_is_a_database_when_it_has_table_files(tmp_path):

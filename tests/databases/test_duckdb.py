@@ -1,6 +1,8 @@
 """DuckDB, and files through it: what is read, and that nothing can be done to them."""
 
+import gzip
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -8,6 +10,8 @@ import pytest
 
 from databases.attack_corpus import attacks
 from databases.withstanding import withstand
+from myna.databases import Column, Database, ForeignKey, Limits
+from myna.errors import DatabaseError, QueryError
 
 SCHOOL = """
 CREATE TABLE students (id INT PRIMARY KEY, name VARCHAR, age INT);
@@ -75,3 +79,152 @@ def contents(folder: Path) -> dict[str, str]:
     """Return the hash of every file in a folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+ODD = """
+CREATE SCHEMA other;
+CREATE TABLE "学生 表" (id INT PRIMARY KEY, "select" VARCHAR NOT NULL, price DECIMAL(10, 2), exact DECIMAL(38, 20),
+    huge HUGEINT, flag BOOLEAN, day DATE, time_at TIMESTAMP, moment TIMESTAMPTZ, span INTERVAL, data BLOB,
+    tags VARCHAR[], pair STRUCT(a INT, b VARCHAR), info JSON, mood ENUM ('glad', 'sad'), key UUID, "a ""b" INT AS (7));
+COMMENT ON TABLE "学生 表" IS '一张表';
+COMMENT ON COLUMN "学生 表"."select" IS 'a word of SQL';
+CREATE TABLE child (a INT REFERENCES "学生 表" (id), b INT, PRIMARY KEY (b, a));
+CREATE TABLE other.child (a INT);
+CREATE VIEW glad AS SELECT id FROM "学生 表" WHERE mood = 'glad';
+INSERT INTO "学生 表" VALUES (1, 'a', 1.50, 0.12345678901234567890, 170141183460469231731687303715884105727, true,
+    '2020-01-02', '2020-01-02 03:04:05', '2020-01-02 03:04:05+00', INTERVAL '1 month 2 days', '\\x00\\xFF', ['p', 'q'],
+    {'a': 1, 'b': 'x'}, '{"a": 1}', 'sad', '3b64a6e6-bb84-4e68-b169-7be0d82078ad');
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A database in which everything has an odd name or type."""
+    path = tmp_path / "odd 库.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(ODD)
+    return path
+
+
+def test_a_schema_has_tables_views_keys_types_and_comments(odd: Path) -> None:
+    with Database.open(odd) as database:
+        tables = {table.name: table for table in database.schema.tables}
+    assert set(tables) == {"学生 表", "child", "other.child", "glad"}
+    students = tables["学生 表"]
+    assert (students.comment, students.primary_key, students.is_view) == ("一张表", ("id",), False)
+    assert students.columns[1] == Column("select", "VARCHAR", "text", nullable=False, comment="a word of SQL")
+    assert {column.name: column.kind for column in students.columns} == {
+        **dict.fromkeys(("id", "price", "exact", "huge", 'a "b'), "number"),
+        **dict.fromkeys(("select", "mood", "key"), "text"),
+        **{"day": "date", "time_at": "date", "moment": "date", "flag": "boolean", "data": "binary"},
+        **dict.fromkeys(("tags", "pair", "info", "span"), "other"),
+    }
+    assert tables["glad"].is_view
+    assert tables["child"].primary_key == ("b", "a")
+    assert tables["child"].foreign_keys == (ForeignKey(("a",), "学生 表", ("id",)),)
+
+
+def test_values_arrive_as_python_numbers_or_as_text(odd: Path) -> None:
+    with Database.open(odd) as database:
+        (row,) = database.run('SELECT * FROM "学生 表"').rows
+        assert database.run('SELECT 1 AS "a b"; -- done').columns == ("a b",)
+    assert row[:6] == (1, "a", 1.5, Decimal("0.12345678901234567890"), 2**127 - 1, True)
+    assert row[6:8] == ("2020-01-02", "2020-01-02 03:04:05")
+    assert row[8].startswith("2020-01-")  # in the time zone of the machine
+    assert row[9:11] == ("1 month 2 days", b"\x00\xff")
+    assert row[11:] == ("[p, q]", "{'a': 1, 'b': x}", '{"a": 1}', "sad", "3b64a6e6-bb84-4e68-b169-7be0d82078ad", 7)
+
+
+def test_columns_shown_as_text_keep_names_and_order_of_rows(odd: Path) -> None:
+    with Database.open(odd) as database:
+        result = database.run("SELECT [range] AS l, range AS n, 1 AS n FROM range(5000) ORDER BY range % 7, range DESC")
+    assert result.columns == ("l", "n", "n")
+    numbers = [row[1] for row in result.rows]
+    assert numbers == sorted(numbers, key=lambda number: (number % 7, -number))
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "says"),
+    [
+        ("SELECT FROM WHERE", "syntax", "not valid SQL"),
+        ("SELECT nope FROM students", "unknown column", "nope"),
+        ("SELECT s.nope FROM students s", "unknown column", "nope"),
+        ("SELECT * FROM nope", "unknown table", "nope"),
+        ("SELECT nope.id FROM students", "unknown table", "nope"),
+        ("SELECT sleep_ms(1)", "refused", "the function sleep_ms may do more than read"),
+        ("SELECT * FROM read_text('/etc/passwd')", "refused", "disabled"),
+        ("SELECT nothing(1)", "database", "nothing"),
+        ("SELECT count(*) FROM range(10000000000000)", "time", "longer than 0.2 s"),
+        ("SELECT list(range) FROM range(1000000000)", "memory", "more memory than the limit"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_said_by_kind(school: Path, sql: str, kind: str, says: str) -> None:
+    with Database.open(school, limits=Limits(seconds=0.2 if kind == "time" else 10)) as database:
+        with pytest.raises(QueryError, match=says) as caught:
+            database.run(sql)
+        assert caught.value.kind == kind
+
+
+def test_a_file_that_is_no_duckdb_database_is_named(tmp_path: Path) -> None:
+    for name, content in (("empty.duckdb", b""), ("corrupt.duckdb", b"DUCKDUCK" * 1000), ("text.duckdb", b"hello")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DatabaseError, match=rf"{name}: can't be opened"):
+            Database.open(tmp_path / name)
+    for address, says in ((tmp_path / "missing.duckdb", "no such file"), (f"duckdb:///{tmp_path}", "is a folder")):
+        with pytest.raises(DatabaseError, match=says):
+            Database.open(address)
+    with duckdb.connect(str(tmp_path / "busy.duckdb")), pytest.raises(DatabaseError, match=r"busy.duckdb: .*lock"):
+        Database.open(tmp_path / "busy.duckdb")
+
+
+def test_files_of_a_folder_are_tables(folder: Path) -> None:
+    with Database.open(folder) as database:
+        assert [(table.name, table.is_view) for table in database.schema.tables] == [
+            ("adults", False),
+            ("grades", False),
+            ("students", False),
+        ]
+        sql = "SELECT count(*), max(points) FROM students JOIN grades ON grades.student = students.id"
+        assert database.run(sql).rows == ((1000, 14.5),)
+
+
+def test_any_name_of_a_file_is_read_as_it_is(tmp_path: Path) -> None:
+    odd = tmp_path / "it's [1]*?"
+    odd.mkdir()
+    (odd / "a[1].csv").write_text("x\n1\n")
+    (odd / "a1.csv").write_text("x\n2\n")
+    (odd / "学生 'q' \"表\".tsv").write_text("x\ty\n3\t\n")
+    (odd / "same.csv").write_text("x\n4\n")
+    (odd / "Same.jsonl").write_text('{"x": 5}\n')
+    (odd / "packed.csv.gz").write_bytes(gzip.compress(b"x\n6\n"))
+    with Database.open(odd) as database:
+        tables = ("a[1]", "a1", '学生 \'q\' ""表""', "same.csv", "Same.jsonl", "packed")
+        for x, table in enumerate(tables, start=1):
+            assert database.run(f'SELECT x FROM "{table}"').rows == ((x,),)
+    with Database.open(odd / "a[1].csv") as database, pytest.raises(QueryError, match="disabled"):
+        database.run("SELECT * FROM 'a1.csv'")
+
+
+def test_a_file_that_can_t_be_read_as_a_table_is_named(tmp_path: Path) -> None:
+    for name, content in (
+        ("bad.parquet", b"no parquet"),
+        ("bad.json", b"{"),
+        ("latin.csv", "a\né\n".encode("latin-1") * 9),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DatabaseError, match=rf"{name}.*: can't be read"):
+            Database.open(tmp_path / name)
+    with pytest.raises(DatabaseError, match="no such file"):
+        Database.open(tmp_path / "missing.csv")
+
+
+def test_a_table_of_a_million_rows_is_asked_within_the_limits(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        query = "SELECT range AS id, 'name ' || range % 1000 AS name, range / 2 AS half FROM range(1000000)"
+        connection.execute(f"COPY ({query}) TO '{tmp_path}/million.csv'")
+    with Database.open(tmp_path / "million.csv") as database:
+        assert database.run("SELECT count(*), count(DISTINCT name), max(half) FROM million").rows == (
+            (1_000_000, 1000, 499_999.5),
+        )
+        everything = database.run("SELECT * FROM million")
+        assert (len(everything.rows), everything.truncated) == (10_000, True)

@@ -1,13 +1,22 @@
 """MariaDB, a real server: what is read from it, and that nothing can be done to it."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from decimal import Decimal
 from pathlib import Path
 
 import pymysql
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from databases.attack_corpus import Attack, attacks
 from databases.servers import PASSWORD, Server, mariadb_admin
 from databases.withstanding import withstand
+from myna.databases import Column, Database, ForeignKey, Limits
+from myna.databases.address import Address
+from myna.databases.mysql import MySQLDatabase, open_mysql
+from myna.errors import DatabaseError, QueryError
 
 SCHOOL = """
 CREATE TABLE students (id int PRIMARY KEY, name varchar(100), age int, KEY by_name (name))
@@ -96,3 +105,179 @@ def test_no_attack_gets_through_to_mariadb(school: Server, corpus: list[Attack],
 def files_of(server: Server) -> set[str]:
     """Return the files of the data folder."""
     return {str(path.relative_to(server.folder)) for path in Path(server.folder).rglob("*") if path.suffix != ".MAI"}
+
+
+FRAGMENTS = [
+    *(
+        "'",
+        "''",
+        "\\",
+        "\\'",
+        '"',
+        '\\"',
+        "`",
+        "N'",
+        "_utf8'",
+        "_gbk'縗",
+        "x'27'",
+        "/*",
+        "*/",
+        "/*!",
+        "--",
+        "-- ",
+        "#",
+        "\n",
+    ),
+    *(
+        "get_lock('soup', 0)",
+        "`get_lock`('soup', 0)",
+        "GET_LOCK ('soup', 0)",
+        "gét_lock('soup', 0)",
+        "a",
+        "1",
+        ",",
+        "(",
+    ),
+    *(")", ";", ".", "+", "é", " ", "\t", "\x7f", "'a'", "SELECT", "FROM students", "@a", ":="),
+]
+
+
+@pytest.fixture(scope="module")
+def lock_is_free(school: Server) -> Iterator[Callable[[], bool]]:
+    """Asks the server, from another session, whether nobody took the lock `soup`."""
+    with mariadb_admin(school, "school") as admin, admin.cursor() as cursor:
+
+        def ask() -> bool:
+            cursor.execute("SELECT is_free_lock('soup')")
+            return cursor.fetchone() == (1,)
+
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def opened(school: Server) -> Iterator[MySQLDatabase]:
+    """The superuser's connection, without a worker process."""
+    with closing(open_mysql(Address.parse(school.url("school")))) as backend:
+        yield backend
+
+
+@settings(max_examples=300, deadline=None)
+@given(fragments=st.lists(st.sampled_from(FRAGMENTS), max_size=12))
+def test_no_mixture_of_quotes_and_comments_hides_a_call(
+    opened: MySQLDatabase, lock_is_free: Callable[[], bool], fragments: list[str]
+) -> None:
+    """MariaDB's reading of a text and our own must never disagree on what is called."""
+    with suppress(QueryError):
+        opened.run("SELECT " + "".join(fragments), Limits(seconds=1))
+    assert lock_is_free()
+
+
+ODD = """
+CREATE TABLE `学生 表` (id int AUTO_INCREMENT PRIMARY KEY, `select` varchar(20) NOT NULL COMMENT 'a word of SQL', `a "b` int AS (7), price decimal(10, 2), exact decimal(30, 20), big bigint unsigned, flag boolean, day date, at datetime, span time, data blob, bits bit(3), mood enum('glad', 'sad'), several set('p', 'q'), info json, place point, born year) COMMENT '一张表'
+CREATE TABLE child (a int, b int, PRIMARY KEY (b, a), FOREIGN KEY (a) REFERENCES `学生 表` (id))
+CREATE VIEW glad AS SELECT id FROM `学生 表` WHERE mood = 'glad'
+INSERT INTO `学生 表` (`select`, price, exact, big, flag, day, at, span, data, bits, mood, several, info, born) VALUES ('a', 1.50, 0.12345678901234567890, 18446744073709551615, true, '0000-00-00', '2020-01-02 03:04:05', '-838:59:59', x'00ff', b'101', 'sad', 'p,q', '{"a": 1}', 2020)
+""".strip().splitlines()  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def odd(mariadb: Server) -> str:
+    """The address of a database in which everything has an odd name or type."""
+    with mariadb_admin(mariadb) as admin, admin.cursor() as cursor:
+        cursor.execute("SET sql_mode = ''")
+        cursor.execute("CREATE DATABASE `odd 库`")
+        cursor.execute("USE `odd 库`")
+        for statement in ODD:
+            cursor.execute(statement)
+    return mariadb.url("odd%20%E5%BA%93")
+
+
+def test_a_schema_has_tables_views_keys_types_and_comments(odd: str) -> None:
+    with Database.open(odd) as database:
+        tables = {table.name: table for table in database.schema.tables}
+    assert set(tables) == {"学生 表", "child", "glad"}
+    students = tables["学生 表"]
+    assert (students.comment, students.primary_key, students.is_view) == ("一张表", ("id",), False)
+    assert students.columns[1] == Column("select", "VARCHAR(20)", "text", nullable=False, comment="a word of SQL")
+    assert {column.name: column.kind for column in students.columns} == {
+        **dict.fromkeys(("id", 'a "b', "price", "exact", "big", "born"), "number"),
+        **dict.fromkeys(("select", "mood", "several", "info"), "text"),  # JSON is text to MariaDB
+        **{"day": "date", "at": "date", "span": "date", "flag": "boolean", "data": "binary", "bits": "binary"},
+        "place": "other",
+    }
+    assert tables["glad"].is_view
+    assert tables["child"].primary_key == ("b", "a")
+    assert tables["child"].foreign_keys == (ForeignKey(("a",), "学生 表", ("id",)),)
+
+
+def test_values_arrive_as_python_numbers_or_as_mariadb_writes_them(odd: str) -> None:
+    with Database.open(odd) as database:
+        (row,) = database.run("SELECT * FROM `学生 表`").rows
+        assert database.run("SELECT 1 AS `a b`; -- done").columns == ("a b",)
+    assert row[:6] == (1, "a", 7, 1.5, Decimal("0.12345678901234567890"), 2**64 - 1)
+    assert row[6:11] == (1, "0000-00-00", "2020-01-02 03:04:05", "-838:59:59", b"\x00\xff")
+    assert row[11:] == (b"\x05", "sad", "p,q", '{"a": 1}', None, 2020)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "says"),
+    [
+        ("SELECT FROM WHERE", "syntax", "not valid SQL"),
+        ("SELECT nope FROM students", "unknown column", "nope"),
+        ("SELECT * FROM nope", "unknown table", "nope"),
+        ("SELECT sleep(1)", "refused", "the function sleep may do more than read"),
+        ("SELECT bump()", "refused", "the function bump may do more than read"),
+        ("SELECT nothing(1)", "database", "nothing"),
+        ("SELECT count(*) FROM students a, students b, students c, students d", "time", "longer than 0.2 s"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_said_by_kind(school: Server, sql: str, kind: str, says: str) -> None:
+    with Database.open(school.url("school"), limits=Limits(seconds=0.2 if kind == "time" else 10)) as database:
+        with pytest.raises(QueryError, match=says) as caught:
+            database.run(sql)
+        assert caught.value.kind == kind
+
+
+def test_harmless_functions_are_run(school: Server) -> None:
+    with Database.open(school.url("school")) as database:
+        for call in ("rand() < 2", "now() > '2000-01-01'", "upper('a') = 'A'", "uuid() IS NOT NULL", "1 IN (1)"):
+            assert database.run(f"SELECT {call} FROM students LIMIT 1").rows == ((1,),)
+        assert database.run("SELECT 'sleep(1)' /* sleep(1) */ # sleep(1)").rows == (("sleep(1)",),)
+
+
+def test_rows_are_cut_at_the_caps(school: Server) -> None:
+    with Database.open(school.url("school"), limits=Limits(rows=10, bytes=100_000)) as database:
+        for limit in ("", " LIMIT 500"):
+            cut = database.run(f"SELECT id FROM students ORDER BY id{limit}")
+            assert (cut.rows, cut.truncated) == (tuple((number,) for number in range(1, 11)), True)
+        assert not database.run("SELECT id FROM students LIMIT 10").truncated
+        large = database.run("SELECT repeat('x', 30000) FROM students")
+        assert (len(large.rows), large.truncated) == (3, True)
+        assert database.run("SELECT 1").rows == ((1,),)
+
+
+def test_a_connection_that_was_lost_is_made_again(school: Server) -> None:
+    with Database.open(school.url("school")) as database, mariadb_admin(school) as admin, admin.cursor() as cursor:
+        (row,) = database.run("SELECT CAST(connection_id() AS int)").rows
+        cursor.execute(f"KILL {row[0]}")
+        with suppress(DatabaseError):
+            database.run("SELECT 1")
+        assert database.run("SELECT 2").rows == ((2,),)
+
+
+def test_the_password_may_come_from_the_environment(school: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Address.parse(school.url("school")).shown
+    with pytest.raises(DatabaseError, match="Access denied"):
+        Database.open(shown)
+    monkeypatch.setenv("MYSQL_PWD", PASSWORD)
+    with Database.open(shown) as database:
+        assert database.name == shown
+
+
+def test_a_database_that_can_t_be_reached_is_named_without_its_password(mariadb: Server) -> None:
+    right = mariadb.url("mysql")
+    closed = right.replace(f":{mariadb.port}/", ":1/")
+    for wrong in (mariadb.url("nope"), mariadb.url("mysql", "nobody"), right.replace("geheim", "wrong"), closed):
+        with pytest.raises(DatabaseError, match=r"mysql://\w+@127.0.0.1:\d+/\w+: can't be reached") as caught:
+            Database.open(wrong)
+        assert "eheim" not in str(caught.value)

@@ -2,13 +2,15 @@
 
 Passwords go into `location` and nowhere else: not into `shown`, the `repr` or an error's text. A URL is therefore
 read strictly, and a part of it that can't be told from a piece of a password is refused without being repeated.
-Opens nothing; of an existing file it reads the first bytes, which say more than its name.
+Opens nothing, but reads a file's first bytes where its name does not say enough.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,7 @@ _ENDINGS: Mapping[str, DatabaseKind] = {
     ".duckdb": "duckdb",
     ".ddb": "duckdb",
 }
+_OF_SEVERAL_KINDS = (".db",)
 # What may stand after "?" in a server's URL, by the names of libpq and PyMySQL. Those that hold a secret are passed
 # on but never shown. libpq's `options` is left out: it could carry any setting, secrets too.
 _SECRETS = {"postgres": {"password", "sslpassword"}, "mysql": {"password", "passwd", "ssl_key_password"}}
@@ -153,21 +156,29 @@ def _kind_of_folder(location: str, typed: str) -> DatabaseKind:
 
 
 def _kind_of_file(location: str) -> DatabaseKind | None:
-    """Return the kind by the file's first bytes, and where they don't tell (or it is not there) by its ending."""
-    beginning = b""
-    if os.path.isfile(location):
-        try:
-            with open(location, "rb") as file:
-                beginning = file.read(16)
-        except OSError:
-            pass  # opening the database will say why
-    if beginning == b"SQLite format 3\0":
-        return "sqlite"
-    if beginning[8:12] == b"DUCK":
-        return "duckdb"
-    if beginning[:4] == b"PAR1" or is_table_file(location):
-        return "files"
-    return _ENDINGS.get(os.path.splitext(location)[1].lower())
+    """Return the kind by the file's ending, or by its first bytes where the ending does not tell."""
+    ending = os.path.splitext(location)[1].lower()
+    kind = "files" if is_table_file(location) else _ENDINGS.get(ending)
+    if (kind is None or ending in _OF_SEVERAL_KINDS) and os.path.isfile(location):
+        beginning = _first_bytes(location)
+        if beginning == b"SQLite format 3\0":
+            return "sqlite"
+        if beginning[8:12] == b"DUCK":
+            return "duckdb"
+        if beginning[:4] == b"PAR1":
+            return "files"
+    return kind
+
+
+def _first_bytes(location: str) -> bytes:
+    """Read the first 16 bytes of a file, in another process; none when they can't be read.
+
+    In this one, closing the file would drop every lock that another connection of this process holds on it, and what
+    keeps writers of SQLite and DuckDB apart are such locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    program = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(16))"
+    read = subprocess.run([sys.executable, "-I", "-S", "-c", program, location], capture_output=True, check=False)
+    return read.stdout
 
 
 def _server(kind: Literal["postgres", "mysql"], rest: str) -> Address:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from myna.databases.address import Address, is_table_file
 from myna.databases.duckdb_schema import read_schema
 from myna.databases.numbers import number
-from myna.databases.query import Limits, Result
+from myna.databases.query import Limits, Result, took_too_long, took_too_much_memory
 from myna.databases.rows import collect
 from myna.databases.schema import Schema
 from myna.databases.server_url import missing_driver
@@ -86,12 +86,12 @@ _HARMLESS_TABLES = (
 _SHOWN_AS_TEXT = re.compile(r".*(WITH TIME ZONE|\]|_NS)|INTERVAL|STRUCT.*|MAP.*|UNION.*")
 
 _TABLE_OF_FILE = {
-    ".csv": "read_csv({path})",
-    ".tsv": "read_csv({path}, delim = '\t')",
+    ".csv": "read_csv({path}{packed})",
+    ".tsv": "read_csv({path}, delim = '\t'{packed})",
     ".parquet": "read_parquet({path})",
-    ".json": "read_json({path})",
-    ".jsonl": "read_json({path}, format = 'newline_delimited')",
-    ".ndjson": "read_json({path}, format = 'newline_delimited')",
+    ".json": "read_json({path}{packed})",
+    ".jsonl": "read_json({path}, format = 'newline_delimited'{packed})",
+    ".ndjson": "read_json({path}, format = 'newline_delimited'{packed})",
 }
 
 
@@ -226,9 +226,11 @@ class DuckDBDatabase:
 
         files = _table_files(Path(self._address.location), self._address.shown)
         for name, path in files.items():
-            ending = next((end for end in reversed(path.suffixes) if end != ".gz"), "").lower()
-            function = _TABLE_OF_FILE.get(ending, _TABLE_OF_FILE[".parquet"])
-            source = function.format(path=_literal(glob.escape(str(path))))
+            is_packed = path.suffix.lower() == ".gz"
+            ending = Path(path.stem if is_packed else path.name).suffix.lower()
+            source = _TABLE_OF_FILE.get(ending, _TABLE_OF_FILE[".parquet"]).format(
+                path=_literal(glob.escape(str(path))), packed=", compression = 'gzip'" if is_packed else ""
+            )
             try:
                 connection.execute(f"CREATE VIEW {_quoted(name)} AS SELECT * FROM {source}")
             except (duckdb.Error, MemoryError) as error:
@@ -298,10 +300,9 @@ def _query_error(error: Exception, seconds: float) -> DatabaseError:
     sentence = _sentence(error)
     match error:
         case duckdb.InterruptException():
-            kind, sentence = "time", f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds"
+            return took_too_long(seconds)
         case duckdb.OutOfMemoryException() | MemoryError():
-            kind = "memory"
-            sentence = "the query takes more memory than the limit; ask for less, or raise Limits.memory"
+            return took_too_much_memory()
         case duckdb.ParserException() | duckdb.SyntaxException():
             kind = "syntax"
         case duckdb.CatalogException() if sentence.startswith(("Table with name", "Schema with name")):

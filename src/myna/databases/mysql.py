@@ -25,7 +25,7 @@ from typing import Any
 
 from myna.databases.address import Address
 from myna.databases.numbers import number
-from myna.databases.query import Limits, Result
+from myna.databases.query import Limits, Result, took_too_long
 from myna.databases.rows import collect
 from myna.databases.schema import Schema
 from myna.databases.server_url import ServerUrl, missing_driver
@@ -268,7 +268,7 @@ class MySQLDatabase:
             return self._url.unreachable(message)
         kind = _KINDS.get(number_of_error, "database")
         if kind == "time" and number_of_error != _LOCK_WAIT:
-            message = f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds"
+            return took_too_long(seconds)
         return QueryError(message, kind)
 
 

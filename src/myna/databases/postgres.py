@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from myna.databases.address import Address
 from myna.databases.numbers import number
-from myna.databases.query import Limits, Result
+from myna.databases.query import Limits, Result, took_too_long, took_too_much_memory
 from myna.databases.rows import collect
 from myna.databases.schema import Schema
 from myna.databases.server_url import ServerUrl, missing_driver
@@ -96,12 +96,12 @@ SELECT pg_catalog.current_setting('is_superuser') = 'on'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity)
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_table)
 """
+_CANCELED = "57014"
 _KINDS: dict[str, QueryErrorKind] = {
     "42601": "syntax",
     "42P01": "unknown table",
     "3F000": "unknown table",
     "42703": "unknown column",
-    "57014": "time",
     "55P03": "time",
     "25006": "refused",
     "53200": "memory",
@@ -244,16 +244,16 @@ class PostgresDatabase:
         if error.sqlstate is None:  # the driver's, not the server's
             self._connection.close()
             if "memory" in str(error):
-                return QueryError("a row of the answer takes more memory than the limit", "memory")
+                return took_too_much_memory()
             return self._url.unreachable(str(error))
         message = self._url.without_secrets(error.diag.message_primary or str(error))
         kind = _KINDS.get(error.sqlstate, "database")
-        if error.sqlstate == "57014":
-            message = f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds"
-        elif message.startswith("DECLARE CURSOR"):
+        if error.sqlstate == _CANCELED:
+            return took_too_long(seconds)
+        if message.startswith("DECLARE CURSOR"):
             message, kind = "a part of the query is not a query: it would write", "refused"
         hint = self._url.without_secrets(error.diag.message_hint or "")
-        return QueryError(message + (f" ({hint})" if hint and kind != "time" else ""), kind)
+        return QueryError(message + (f" ({hint})" if hint else ""), kind)
 
 
 def _expressions(plan: Any, key: str = "") -> Iterator[str]:
