@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 from sqlglot import exp
 
 from myna.databases.schema import Schema
 from myna.errors import QueryError
+from myna.text2sql.spider.names import Scope, column_names, equal_columns, from_items, from_joins, table_name
 
 Part: TypeAlias = Hashable
 """A column, an aggregate, arithmetic, a nested query …: strings and nested tuples."""
@@ -112,80 +112,6 @@ def read_clauses(tree: exp.Expr, schema: Schema, *, values: bool = False, strict
     return _Reader(column_names(schema), equal_columns(schema), values, strict).chain(tree, None)
 
 
-@lru_cache(maxsize=16)  # a schema has many queries
-def column_names(schema: Schema) -> dict[str, frozenset[str]]:
-    """Return the columns of each table; all in lower case."""
-    return {table.name.lower(): frozenset(column.name.lower() for column in table.columns) for table in schema.tables}
-
-
-@lru_cache(maxsize=16)
-def equal_columns(schema: Schema) -> dict[str, str]:
-    """Return, for each column that foreign keys make equal to others, the first of these in the schema's order.
-
-    Names are `table.column` in lower case.
-    """
-    order = [f"{table.name}.{column.name}".lower() for table in schema.tables for column in table.columns]
-    rank = {name: number for number, name in enumerate(order)}
-    first = {name: name for name in order}
-    linked: set[str] = set()
-    for table in schema.tables:
-        for key in table.foreign_keys:
-            for own, referenced in zip(key.columns, key.referenced_columns, strict=False):
-                pair = (f"{table.name}.{own}".lower(), f"{key.table}.{referenced}".lower())
-                if not first.keys() >= {*pair}:
-                    continue  # a key to a table or column that is not there
-                linked.update(pair)
-                kept, merged = sorted((first[pair[0]], first[pair[1]]), key=rank.__getitem__)
-                first = {name: kept if group == merged else group for name, group in first.items()}
-    return {name: first[name] for name in order if name in linked}
-
-
-class _Scope:
-    """The FROM of one SELECT within those around it: whose column a name means."""
-
-    def __init__(
-        self, select: exp.Select, columns: Mapping[str, frozenset[str]], outer: _Scope | None, strict: bool
-    ) -> None:
-        self._columns = columns
-        self._outer = outer
-        self._strict = strict
-        self._given = {item.alias.lower() for item in select.expressions if item.alias}
-        self._tables: dict[str, str | None] = {}  # alias → table, None for a nested query
-        for source in from_items(select):
-            name = table_name(source) if isinstance(source, exp.Table) else None
-            self._tables[(source.alias or name or "").lower()] = name
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Names of the tables, without nested queries."""
-        return frozenset(name for name in self._tables.values() if name is not None)
-
-    def column(self, node: exp.Column) -> str:
-        """Return `table.column` in lower case: of the table that is named, else of the first one that has it.
-
-        Raises `QueryError` (unknown column) when strict and the tables in reach are known and none has it.
-        """
-        name, alias = node.name.lower(), node.table.lower()
-        seen_all = True
-        scope: _Scope | None = self
-        while scope is not None:
-            if alias in scope._tables:
-                table = scope._tables[alias]
-                self._require(table is None or name in self._columns.get(table, {name}), node)
-                return f"{table or ''}.{name}"
-            for candidate in scope._tables.values() if not alias else ():
-                if candidate is not None and name in self._columns.get(candidate, ()):
-                    return f"{candidate}.{name}"
-            seen_all &= name not in scope._given and all(table in self._columns for table in scope._tables.values())
-            scope = scope._outer
-        self._require(not seen_all, node)
-        return f"{alias}.{name}"
-
-    def _require(self, is_known: bool, node: exp.Column) -> None:
-        if self._strict and not is_known:
-            raise QueryError(f"no such column: {node.sql('sqlite')}", "unknown column")
-
-
 class _Reader:
     """Reads queries of one schema. `nested`: within a condition or FROM, where a query is a part as it is written."""
 
@@ -205,12 +131,12 @@ class _Reader:
         self._nested = nested
         self._linked: frozenset[str] = frozenset()
 
-    def chain(self, tree: exp.Expr, outer: _Scope | None) -> Clauses:
+    def chain(self, tree: exp.Expr, outer: Scope | None) -> Clauses:
         """Read `a UNION b EXCEPT c` as Spider does: a, joined to all that follows. The end's ORDER BY is c's."""
         selects, operations = list[exp.Select](), list[str]()
         modifiers = _flatten_operations(tree, selects, operations)
         for select in selects[:1]:
-            self._linked = _Scope(
+            self._linked = Scope(
                 select, self._columns, outer, self._strict
             ).tables  # that SELECT's, for all: the evaluator's rule
         read = [
@@ -222,8 +148,8 @@ class _Reader:
             chained = replace(clauses, operation=operation, operand=chained)
         return chained
 
-    def _select(self, select: exp.Select, modifiers: Mapping[str, Any], outer: _Scope | None) -> Clauses:
-        scope = _Scope(select, self._columns, outer, self._strict)
+    def _select(self, select: exp.Select, modifiers: Mapping[str, Any], outer: Scope | None) -> Clauses:
+        scope = Scope(select, self._columns, outer, self._strict)
         args = {**select.args, **modifiers}
         order, group, limit = args.get("order"), args.get("group"), args.get("limit")
         conditions = [join.args["on"] for join in from_joins(select) if join.args.get("on") is not None]
@@ -241,33 +167,33 @@ class _Reader:
             other_keywords=frozenset(self._other_keywords(select, args)),
         )
 
-    def _with(self, args: Mapping[str, Any], scope: _Scope) -> Iterator[Part]:
+    def _with(self, args: Mapping[str, Any], scope: Scope) -> Iterator[Part]:
         for common in args["with_"].expressions if args.get("with_") else ():
             yield ("with", self._query(common.this, scope))
 
-    def _table(self, source: exp.Expr, scope: _Scope) -> Part:
+    def _table(self, source: exp.Expr, scope: Scope) -> Part:
         if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
             return table_name(source)
         return self._query(source, scope) if isinstance(source, exp.Query) else self._part(source, scope)
 
-    def _query(self, tree: exp.Expr, scope: _Scope) -> Clauses:
+    def _query(self, tree: exp.Expr, scope: Scope) -> Clauses:
         return _Reader(self._columns, {}, self._values, self._strict, nested=True).chain(tree, scope)
 
-    def _selected(self, item: exp.Expr, scope: _Scope) -> tuple[str, Part]:
+    def _selected(self, item: exp.Expr, scope: Scope) -> tuple[str, Part]:
         item = item.unalias().unnest()
         aggregate = _AGGREGATES.get(type(item), "")
         if not aggregate or item.this is None:
             return ("", self._part(item, scope))
         return (aggregate, self._argument(item.this, scope))
 
-    def _argument(self, node: exp.Expr, scope: _Scope) -> Part:
+    def _argument(self, node: exp.Expr, scope: Scope) -> Part:
         """Read what an aggregate is taken of; DISTINCT counts in nested queries only."""
         if not isinstance(node, exp.Distinct):
             return self._part(node, scope)
         parts = tuple(self._part(item, scope) for item in node.expressions)
         return ("distinct", *parts) if self._nested or len(parts) != 1 else parts[0]
 
-    def _part(self, node: exp.Expr, scope: _Scope) -> Part:
+    def _part(self, node: exp.Expr, scope: Scope) -> Part:
         node = node.unnest()
         if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
             name = scope.column(node)
@@ -296,12 +222,12 @@ class _Reader:
                 if word and word not in ("inner", "outer"):
                     yield word
 
-    def _any(self, value: Any, scope: _Scope) -> Part:
+    def _any(self, value: Any, scope: Scope) -> Part:
         if isinstance(value, list):
             return tuple(self._any(item, scope) for item in value)
         return self._part(value, scope) if isinstance(value, exp.Expr) else str(value).lower()
 
-    def _conditions(self, nodes: list[exp.Expr], scope: _Scope) -> Conditions:
+    def _conditions(self, nodes: list[exp.Expr], scope: Scope) -> Conditions:
         items, connectors = list[Condition](), list[str]()
         for number, node in enumerate(nodes):
             if number:
@@ -310,7 +236,7 @@ class _Reader:
         return Conditions(tuple(items), tuple(connectors))
 
     def _flatten_conditions(
-        self, node: exp.Expr, items: list[Condition], connectors: list[str], scope: _Scope, *, within_and: bool = False
+        self, node: exp.Expr, items: list[Condition], connectors: list[str], scope: Scope, *, within_and: bool = False
     ) -> None:
         """Write down AND and OR as they are read, from left to right. An OR in parentheses within AND is one part."""
         node = node.unnest()
@@ -322,7 +248,7 @@ class _Reader:
         else:
             items.append(self._condition(node, scope))
 
-    def _condition(self, node: exp.Expr, scope: _Scope) -> Condition:
+    def _condition(self, node: exp.Expr, scope: Scope) -> Condition:
         negated = False
         while isinstance(node, exp.Not):
             negated, node = not negated, node.this.unnest()
@@ -342,7 +268,7 @@ class _Reader:
             return Condition(negated, "", self._part(node, scope))
         return Condition(negated, operator, self._part(node.this, scope), tuple(self._value(v, scope) for v in values))
 
-    def _value(self, node: exp.Expr | None, scope: _Scope) -> Part:
+    def _value(self, node: exp.Expr | None, scope: Scope) -> Part:
         """Read the right side of a comparison: a query counts, anything else only where values do."""
         node = None if node is None else node.unnest()
         if isinstance(node, exp.Query):
@@ -360,11 +286,6 @@ class _Reader:
         return ("text" if _is_quoted(node) or isinstance(node, exp.Literal) else node.key, node.name)
 
 
-def table_name(table: exp.Table) -> str:
-    """Return the name of a table in lower case, with its schema where that is written."""
-    return ".".join(part.name for part in table.parts).lower()
-
-
 def is_literal(node: exp.Expr) -> bool:
     """Whether this is a number, a text, NULL, TRUE or FALSE."""
     if isinstance(node, exp.Neg):
@@ -375,23 +296,6 @@ def is_literal(node: exp.Expr) -> bool:
 def _is_quoted(node: exp.Expr) -> bool:
     """Whether this is `"x"`, which Spider's gold writes for a text."""
     return isinstance(node, exp.Column) and not node.table and node.this.args.get("quoted") is True
-
-
-def from_joins(select: exp.Select) -> Iterator[exp.Join]:
-    """Yield the joins of a SELECT in the order in which they are written, those within parentheses too."""
-    first = select.args.get("from_")
-    for item in [*([first] if first is not None else []), *(select.args.get("joins") or ())]:
-        if isinstance(item, exp.Join):
-            yield item
-        yield from item.this.args.get("joins") or ()
-
-
-def from_items(select: exp.Select) -> Iterator[exp.Expr]:
-    """Yield the tables and nested queries of a SELECT's FROM in the order in which they are written."""
-    first = select.args.get("from_")
-    for item in [*([first] if first is not None else []), *from_joins(select)]:
-        source = item.this
-        yield source.this if isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table) else source
 
 
 def _flatten_operations(tree: exp.Expr, selects: list[exp.Select], operations: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from myna.databases.schema import Schema
 from myna.errors import QueryError
-from myna.text2sql.spider.clauses import column_names, from_items, table_name
+from myna.text2sql.spider.names import column_names, from_items, table_name
 from myna.text2sql.syntax import parse_query
 
 _PREDICATES = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.Glob, exp.Is, exp.Escape)
