@@ -234,6 +234,14 @@ def test_a_file_that_is_not_there_is_an_error_that_says_which_are(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_without_a_usable_line_is_an_error_that_names_the_first(source: Path, tmp_path: Path) -> None:
+    write_lines(source / "train.exec.jsonl", [question_of(999, 0)])
+    with pytest.raises(
+        DataError, match=r"no line of it can be used; .*train\.exec\.jsonl:1: no table 1-999-1 in train"
+    ):
+        build_wikisql(source, tmp_path / "out", train_file="train.exec")
+
+
 def test_a_folder_without_wikisql_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder; give the one with WikiSQL's train\.jsonl"):
         build_wikisql(tmp_path / "none", tmp_path / "out")

@@ -65,6 +65,8 @@ class TableFile:
 class QuestionFile:
     """The questions of one `STEM.jsonl` that can be used.
 
+    Raises `DataError` when there is none.
+
     stem: its name. skipped: how many can't be used, by reason. problems: the first of them, with file and line.
     tables, questions: 64-bit keys `[questions]` that hang on the seed and on the table's id, and on the question too.
     """
@@ -83,6 +85,8 @@ class QuestionFile:
                 places.extend((line.number, line.start, line.length))
                 table_id = question.query.table_id
                 keys.extend((key_of(table_id, seed), key_of(f"{table_id}\0{question.question}", seed)))
+        if not places:
+            raise DataError(f"{self.path}: no line of it can be used; {self.problems[0]}")
         self._places = np.frombuffer(places, np.uint64).reshape(-1, 3)
         self.tables, self.questions = np.frombuffer(keys, np.uint64).reshape(-1, 2).T
 
