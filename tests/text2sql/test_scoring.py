@@ -79,31 +79,30 @@ def test_a_name_in_double_quotes_that_is_no_column_is_invalid(tmp_path: Path) ->
     assert "grad" in answer.verdict.message
 
 
-@pytest.mark.parametrize(
-    ("gold", "answer", "right", "exact"),
-    [
-        (GOLD[0], "select NAME from STUDENTS where 22 = age;", True, True),
-        (GOLD[0], "```sql\nSELECT name FROM students\nWHERE age = 22;\n```", True, True),
-        (GOLD[0], "SQL: SELECT name FROM students WHERE age = 22", True, True),
-        (GOLD[0], "SELECT name FROM students WHERE age = 22; -- the two of them", True, True),
-        (GOLD[0], "SELECT name FROM students WHERE age = 22 ORDER BY name DESC", True, False),
-        (GOLD[1], "SELECT count(id) FROM students", True, False),
-        (GOLD[1], "SELECT 4.0", True, False),
-        (GOLD[1], "SELECT '4'", False, False),
-        (GOLD[2], "SELECT name FROM students WHERE age = 25", True, False),
-        (GOLD[4], "SELECT count(*), age FROM students GROUP BY age", True, False),
-        ("SELECT name FROM students ORDER BY id", "SELECT name FROM students ORDER BY id DESC", False, False),
-        ("SELECT grade FROM students", "SELECT grade FROM students WHERE grade IS NOT NULL", False, False),
-        ("SELECT grade FROM students WHERE id = 3", "SELECT NULL", True, False),
-    ],
-)
-def test_answers_are_judged_by_their_results(tmp_path: Path, gold: str, answer: str, right: bool, exact: bool) -> None:
-    line_ = answer.replace("\n", "\\n")
-    data = school(tmp_path / "school", [gold])
+JUDGED = [
+    (GOLD[0], "select NAME from STUDENTS where 22 = age;", True, True),
+    (GOLD[0], "```sql\nSELECT name FROM students\nWHERE age = 22;\n```", True, True),
+    (GOLD[0], "SQL: SELECT name FROM students WHERE age = 22", True, True),
+    (GOLD[0], "SELECT name FROM students WHERE age = 22; -- the two of them", True, True),
+    (GOLD[0], "SELECT name FROM students WHERE age = 22 ORDER BY name DESC", True, False),
+    (GOLD[1], "SELECT count(id) FROM students", True, False),
+    (GOLD[1], "SELECT 4.0", True, False),
+    (GOLD[1], "SELECT '4'", False, False),
+    (GOLD[2], "SELECT name FROM students WHERE age = 25", True, False),
+    (GOLD[4], "SELECT count(*), age FROM students GROUP BY age", True, False),
+    ("SELECT name FROM students ORDER BY id", "SELECT name FROM students ORDER BY id DESC", False, False),
+    ("SELECT grade FROM students", "SELECT grade FROM students WHERE grade IS NOT NULL", False, False),
+    ("SELECT grade FROM students WHERE id = 3", "SELECT NULL", True, False),
+]
+"""Gold, answer, whether its result is right, whether it is the gold's SQL."""
+
+
+def test_answers_are_judged_by_their_results(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
-    file.write_text(json.dumps({"sql": line_.replace("\\n", "\n")}) + "\n")
-    (judged,) = score(data, predictions=file, workers=1).answers
-    assert (judged.verdict.execution, judged.verdict.exact) == (right, exact)
+    file.write_text("".join(json.dumps({"sql": answer}) + "\n" for _, answer, _, _ in JUDGED))
+    result = score(school(tmp_path / "school", [gold for gold, *_ in JUDGED]), predictions=file, workers=1)
+    for (_, sql, right, exact), answer in zip(JUDGED, result.answers, strict=True):
+        assert (answer.verdict.execution, answer.verdict.exact) == (right, exact), sql
 
 
 def test_both_results_of_a_wrong_answer_are_kept(tmp_path: Path) -> None:

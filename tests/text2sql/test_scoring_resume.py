@@ -15,7 +15,7 @@ from myna.errors import Interrupted, RunError
 from myna.text2sql.scoring import Progress, score
 from scored_data import GOLD, predictions, school
 
-MANY = [*GOLD] * 12
+MANY = [*GOLD] * 8
 ANSWERS = [sql if index % 4 else "SELECT name FROM students" for index, sql in enumerate(MANY)]
 RESULTS = ("score.json", "answers.jsonl", "wrong.md")
 
@@ -28,6 +28,15 @@ def told(progress):
 
 score(sys.argv[1], predictions=sys.argv[2], output=sys.argv[3], workers=1, listener=told)
 """
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `data`, `p.sql` and `out`, a scoring that nothing interrupted."""
+    place = tmp_path_factory.mktemp("whole")
+    file = predictions(place / "p.sql", ANSWERS)
+    score(school(place / "data", MANY), predictions=file, output=place / "out", workers=1)
+    return place
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,9 +55,8 @@ def judged(folder: Path) -> list[int]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_scoring_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
-    data, file = school(tmp_path / "data", MANY), predictions(tmp_path / "p.sql", ANSWERS)
-    score(data, predictions=file, output=tmp_path / "whole", workers=2)
+def test_a_killed_scoring_goes_on_where_it_was(whole: Path, tmp_path: Path, number: signal.Signals) -> None:
+    data, file = whole / "data", whole / "p.sql"
     command = [sys.executable, "-c", SCORE, str(data), str(file), str(tmp_path / "killed")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -63,28 +71,27 @@ def test_a_killed_scoring_goes_on_where_it_was(tmp_path: Path, number: signal.Si
     score(data, predictions=file, output=tmp_path / "killed", workers=2, listener=heard.append)
     assert len(heard) == len(MANY) - len(before)
     assert sorted(judged(tmp_path / "killed")) == list(range(len(MANY)))
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(whole / "out")
 
 
-def test_a_torn_last_line_is_judged_again(tmp_path: Path) -> None:
-    data, file = school(tmp_path / "data", MANY), predictions(tmp_path / "p.sql", ANSWERS)
-    score(data, predictions=file, output=tmp_path / "whole", workers=1)
+def test_a_torn_last_line_is_judged_again(whole: Path, tmp_path: Path) -> None:
+    data, file = whole / "data", whole / "p.sql"
     (tmp_path / "torn").mkdir()
-    (tmp_path / "torn" / "journal.jsonl").write_bytes(b"\n".join(lines(tmp_path / "whole")[:30])[:-10])
+    (tmp_path / "torn" / "journal.jsonl").write_bytes(b"\n".join(lines(whole / "out")[:30])[:-10])
     heard: list[Progress] = []
     score(data, predictions=file, output=tmp_path / "torn", workers=1, listener=heard.append)
     assert len(heard) == len(MANY) - 28
-    assert contents(tmp_path / "torn") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "torn") == contents(whole / "out")
 
 
-def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
-    data, file = school(tmp_path / "data", MANY), predictions(tmp_path / "p.sql", ANSWERS)
+def test_ctrl_c_says_what_is_kept(whole: Path, tmp_path: Path) -> None:
+    data, file = whole / "data", whole / "p.sql"
 
     def press(progress: Progress) -> None:
         if progress.done == 9:
             os.kill(os.getpid(), signal.SIGINT)
 
-    said = r"72 of 72 questions answered and 9 judged, all kept in .*out; the same command goes on"
+    said = r"48 of 48 questions answered and 9 judged, all kept in .*out; the same command goes on"
     with pytest.raises(Interrupted, match=said):
         score(data, predictions=file, output=tmp_path / "out", workers=2, listener=press)
     with pytest.raises(Interrupted, match="nothing is kept, because no folder"):
@@ -94,12 +101,11 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
     assert heard[0].done == 10
 
 
-def test_an_unfinished_scoring_of_something_else_is_refused_and_named(tmp_path: Path) -> None:
-    data, file = school(tmp_path / "data", MANY), predictions(tmp_path / "p.sql", ANSWERS)
-    score(data, predictions=file, output=tmp_path / "out", workers=1)
+def test_an_unfinished_scoring_of_something_else_is_refused_and_named(whole: Path, tmp_path: Path) -> None:
+    data, file = school(tmp_path / "data", MANY), whole / "p.sql"
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
-    journal = b"\n".join(lines(tmp_path / "out")[:10]) + b"\n"
+    journal = b"\n".join(lines(whole / "out")[:10]) + b"\n"
     (unfinished / "journal.jsonl").write_bytes(journal)
     other = predictions(tmp_path / "other.sql", MANY)
     said = r"unfinished scoring of something else \(what differs: predictions\).*name another one with --out"
@@ -139,6 +145,25 @@ def test_a_finished_scoring_is_not_done_again_and_gives_way_to_a_new_one(tmp_pat
     new = score(data, predictions=predictions(tmp_path / "n.sql", MANY), output=tmp_path / "out", workers=1)
     assert new.as_dict()["execution_accuracy"] == 1
     assert json.loads((tmp_path / "out" / "score.json").read_text())["execution_accuracy"] == 1
+
+
+def test_an_unfinished_scoring_leaves_no_older_score_beside_it(tmp_path: Path) -> None:
+    data, file = school(tmp_path / "data", source="spider"), predictions(tmp_path / "p.sql", GOLD)
+    score(data, predictions=file, output=tmp_path / "out", workers=1)
+    assert (tmp_path / "out" / "official").is_dir()
+
+    def press(progress: Progress) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        score(
+            data,
+            predictions=predictions(tmp_path / "n.sql", [""] * 6),
+            output=tmp_path / "out",
+            workers=1,
+            listener=press,
+        )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"journal.jsonl", ".lock"}
 
 
 def test_a_file_that_is_no_journal_is_said(tmp_path: Path) -> None:

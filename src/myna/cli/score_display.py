@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from myna.cli.terminal import emphasis, is_terminal
+from myna.cli.terminal import emphasis, is_terminal, show_text
 
 if TYPE_CHECKING:
     from myna.text2sql.scoring import Listener, Progress, Rates, ScoreResult
@@ -66,9 +66,10 @@ def show_result(result: ScoreResult, stream: TextIO) -> None:
     ]
     for lines in sections:
         if lines:
-            print(emphasis(lines[0], "1", stream), *lines[1:], "", sep="\n", file=stream)
+            print(emphasis(lines[0], "1", stream), file=stream)
+            show_text("".join(f"{line}\n" for line in (*lines[1:], "")), stream)
     for note in result.notes:
-        print(f"Note: {note}.", file=stream)
+        show_text(f"Note: {note.removesuffix('.')}.\n", stream)
     if result.output is not None:
         print(f"Results: {result.output} (score.json, answers.jsonl, wrong.md)", file=stream)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,9 @@ from myna.text2sql.scoring.journal import FILE as JOURNAL
 from myna.text2sql.scoring.result import Answer, ScoreResult
 from myna.text2sql.scoring.verdict import Shown
 from myna.text2sql.spider import write_gold, write_predictions
+
+_FILES = ("score.json", "answers.jsonl", "wrong.md")
+_OFFICIAL = "official"
 
 _LONGEST = 4000
 """Characters of a question or an answer that the listing shows; `answers.jsonl` has all of them."""
@@ -61,14 +65,24 @@ def results_folder(folder: Path | None) -> Iterator[None]:
         yield
 
 
+def clear_results(folder: Path) -> None:
+    """Remove the results of an older scoring, which the new one's journal no longer tells of."""
+    with writing(folder):
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        if (folder / _OFFICIAL).is_dir():
+            shutil.rmtree(folder / _OFFICIAL)
+
+
 def write_results(folder: Path, result: ScoreResult) -> None:
     """Write all files. Raises `ResourceError` (disk full) and `RunError` (not permitted)."""
-    write_file(folder / "score.json", json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n")
-    write_file(folder / "answers.jsonl", _json_lines(answer.as_dict() for answer in result.answers))
-    write_file(folder / "wrong.md", "\n".join(_listing(result)) + "\n")
+    score, answers, wrong = (folder / name for name in _FILES)
+    write_file(score, json.dumps(result.as_dict(), ensure_ascii=False, indent=2) + "\n")
+    write_file(answers, _json_lines(answer.as_dict() for answer in result.answers))
+    write_file(wrong, "\n".join(_listing(result)) + "\n")
     scored = [answer for answer in result.answers if not answer.verdict.left_out]
-    _write_wikisql(folder / "official" / "wikisql", scored)
-    _write_spider(folder / "official" / "spider", scored)
+    _write_wikisql(folder / _OFFICIAL / "wikisql", scored)
+    _write_spider(folder / _OFFICIAL / "spider", scored)
 
 
 def _hidden(path: Path) -> bool:

@@ -22,7 +22,10 @@ _FORMAT = 1
 
 
 class Journal:
-    """What is known so far of one scoring: `answers` and `verdicts` by the question's place in the list."""
+    """What is known so far of one scoring: `answers` and `verdicts` by the question's place in the list.
+
+    is_new: nothing was known before.
+    """
 
     def __init__(self, folder: Path | None, key: Mapping[str, Any]) -> None:
         """Open the journal in `folder` (None keeps nothing). `key` is all that determines answers and verdicts.
@@ -32,6 +35,7 @@ class Journal:
         """
         self.answers: dict[int, str] = {}
         self.verdicts: dict[int, Verdict] = {}
+        self.is_new = True
         self._finished = False
         self._log: EventLog | None = None
         if folder is None:
@@ -40,7 +44,8 @@ class Journal:
         if path.is_file():
             self._read(path, {"format": _FORMAT, **key})
         self._log = EventLog(path)
-        if not self._log.size:
+        self.is_new = not self._log.size
+        if self.is_new:
             self._append({"scoring": {"format": _FORMAT, **key}})
 
     def answer(self, index: int, text: str) -> None:

@@ -7,6 +7,7 @@ each verdict, as soon as it is there. It ends when its input does, so it never o
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ def main() -> None:
     """Judge what comes in on standard input."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no verdict
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it tells of odd SQL, which is judged here anyway
     lines = iter(sys.stdin.buffer)
     setup = json.loads(next(lines))
     places = {name: Place(**place) for name, place in setup["places"].items()}
