@@ -27,6 +27,11 @@ _SAMPLE_CHARACTERS = 2**16
 _SAMPLE_ROWS = 50
 _SPACE_AND_COMMA = re.compile(r"[\s,]*")
 _PARQUET_BATCH = 1024
+_DUCKDB: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,  # each more would hold row groups of its own
+    "memory_limit": "512MB",  # it would keep all that it has read in memory otherwise
+    "temp_directory": "",  # nothing is written
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             f"{path}: Parquet is read with DuckDB; install it with: pip install 'myna[sql]'"
         ) from error
     try:
-        with duckdb.connect() as connection:
+        with duckdb.connect(config=_DUCKDB) as connection:
             result = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
             names = [column[0] for column in result.description or ()]
             number = 0
