@@ -11,7 +11,7 @@ from myna.builders.articles import build_articles
 from myna.builders.articles.cleaning import clean
 from myna.builders.articles.index import LeftOut, Listed, list_articles
 from myna.builders.articles.repeats import Repeats
-from myna.builders.lengths import estimated_tokens, exact_tokens
+from myna.builders.lengths import estimated_tokens
 from myna.builders.writer import Built
 from myna.data.folder import open_folder
 from myna.errors import DataError, RecipeError
@@ -345,9 +345,8 @@ def test_all_real_articles_are_read(tmp_path: Path, source: str, articles: int) 
 @pytest.mark.parametrize("name", ["qwen2.5", "llama2"])
 def test_examples_fit_as_training_counts_them_exactly_or_estimated(tmp_path: Path, name: str) -> None:
     builder = PromptBuilder.load(SHARED / "tokenizers" / name)
-    count = exact_tokens(builder)
     source = ARTICLES / "polardb_pg_docs" / "PolarDB for PostgreSQL" / "PolarDB-Stack-Storage"
-    exact = _build(source, tmp_path / "exact", max_seq_length=700, tokens=count)
+    exact = _build(source, tmp_path / "exact", max_seq_length=700, model=str(SHARED / "tokenizers" / name))
     estimated = _build(source, tmp_path / "estimated", max_seq_length=700)
     for folder in ("exact", "estimated"):
         for example in open_folder(tmp_path / folder).train:

@@ -12,10 +12,12 @@ from myna.builders.articles.pieces import Piece, cut
 from myna.builders.articles.questions import PLACE_OF_TITLE, Questions
 from myna.builders.articles.repeats import Repeats
 from myna.builders.decoding import decode
-from myna.builders.lengths import ConversationTokens, estimated_tokens
+from myna.builders.lengths import estimated_tokens, exact_tokens
 from myna.builders.sides import Shares, key_of
 from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.errors import DataError
+from myna.models.files import locate_tokenizer
+from myna.prompts.builder import PromptBuilder
 
 _MAX_ARTICLE_BYTES = 4 * 2**20
 _FEWEST_LETTERS = 12
@@ -28,10 +30,10 @@ def build_articles(
     source: Path,
     out: Path,
     *,
+    model: str | None = None,
     match: str | None = None,
     marker: str | None = None,
     max_seq_length: int = 2048,
-    tokens: ConversationTokens | None = None,
     instruction: str = PLACE_OF_TITLE,
     valid_share: float = 0.1,
     test_share: float = 0.1,
@@ -39,18 +41,19 @@ def build_articles(
 ) -> Built:
     """Make a data folder at `out`: for each article its title as the question and its content as the answer.
 
-    source: a README index (`##### path   [《title》](path)` lines) or a folder of Markdown. match: only articles whose
-    title or path holds this, in any case. marker: text of the line above the index (found when it is a usual one).
-    max_seq_length: most tokens of an example, question included; longer articles are cut at headings, then paragraphs,
-    and the question names the headings above a piece. tokens: what a question with its answer costs
-    (`exact_tokens(builder)`); None estimates it, on the safe side. instruction: the question, with `{title}` in it.
+    source: a README index (`##### path   [《title》](path)` lines) or a folder of Markdown. model: folder or hub id of
+    the model whose tokenizer counts what an example takes; None estimates it, on the safe side. match: only articles
+    whose title or path holds this, in any case. marker: text of the line above the index (found when it is a usual
+    one). max_seq_length: most tokens of an example, question included; longer articles are cut at headings, then
+    paragraphs, and the question names the headings above a piece. instruction: the question, with `{title}` in it.
     valid_share, test_share: about which share of articles is kept for validation and testing, by a hash of name and
     `seed`, so that all pieces of an article are on one side and stay there when the source grows.
 
     Raises `DataError` when the source is missing, is no index, or nothing in it can be used; `RecipeError` for
-    settings that can't be met.
+    settings that can't be met; `ModelError` and `PromptError` for the model alone.
     """
-    questions = Questions(tokens or estimated_tokens, max_seq_length, instruction)
+    tokens = exact_tokens(PromptBuilder.load(locate_tokenizer(model))) if model is not None else estimated_tokens
+    questions = Questions(tokens, max_seq_length, instruction)
     shares = Shares(valid_share, test_share)
     listed = [found for found in list_articles(source, marker) if _may_match(found, match)]
     if not listed:
@@ -60,7 +63,7 @@ def build_articles(
         "path": str(source),
         "match": match,
         "max_seq_length": max_seq_length,
-        "tokens": "estimated" if tokens is None else "counted with a tokenizer",
+        "tokens": "estimated" if model is None else f"counted with the tokenizer of {model}",
         "instruction": instruction,
         "valid_share": valid_share,
         "test_share": test_share,
