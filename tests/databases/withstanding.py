@@ -36,7 +36,7 @@ def withstand(url: str, corpus: Iterable[Attack], state: Callable[[], object], *
 def _attack(
     corpus: Iterable[Attack], state: Callable[[], object], run: Callable[[str], object], worker: WorkerProcess
 ) -> Iterator[str]:
-    run("SELECT 1")
+    assert any(_answers(run) for _ in range(5))
     before = state()
     with peak_memory(worker) as peak:
         for attack in corpus:
@@ -49,12 +49,18 @@ def _attack(
             if (after := state()) != before:
                 yield f"{attack}: {before} became {after}"
                 before = after
-            try:
-                run("SELECT 1")
-            except QueryError as error:
-                yield f"{attack}: no query after it ({error})"
+            if not any(_answers(run) for _ in range(5)):  # a busy machine may miss the short limit once
+                yield f"{attack}: no query after it"
     if not 0 < peak() <= MEMORY:
         yield f"it took {peak():,} bytes"
+
+
+def _answers(run: Callable[[str], object]) -> bool:
+    try:
+        run("SELECT 1")
+    except QueryError:
+        return False
+    return True
 
 
 @contextmanager

@@ -160,7 +160,10 @@ class DuckDBDatabase:
         finally:
             timer.cancel()
             if self._connection is not None:
-                connection.execute("ROLLBACK")
+                try:
+                    connection.execute("ROLLBACK")
+                except (duckdb.Error, MemoryError):  # not even memory for that: opening it again frees all
+                    self.close()
 
     def _checked(self, connection: DuckDBPyConnection, sql: str) -> str:
         """Return the one query in `sql`, without what stands around it. Raises `QueryError` if it may not be run."""
