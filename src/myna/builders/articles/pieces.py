@@ -143,9 +143,12 @@ class _Cutter:
             ends = [match.start() for match in _ENDS[fineness].finditer(self._text, unit.start + 1, unit.end)]
         else:
             ends = [(unit.start + unit.end) // 2]
+        before = unit.before
         for start, end in pairwise([unit.start, *ends, unit.end]):
             if start < end:
-                yield from self._parts(_Unit(start, end, unit.before, unit.after), path, fineness + 1)
+                yield from self._parts(_Unit(start, end, before, unit.after), path, fineness + 1)
+            if before.endswith("\n"):  # what begins within a line stands where the line began
+                before += before[: len(before) - len(before.lstrip("> "))]
 
     def _packed(self, units: Sequence[_Unit], path: HeadingPath) -> Iterator[Piece]:
         """Yield as few pieces as hold all units, of about the same size."""
