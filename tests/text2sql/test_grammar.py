@@ -1,0 +1,151 @@
+"""What the grammar of a schema lets through, and what not."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from myna.databases.schema import Schema, Table
+from myna.errors import DatabaseError
+from myna.prompts.builder import PromptBuilder
+from myna.text2sql.constraint import Constrainer
+from myna.text2sql.grammar import FREE_JOINS, MAX_TABLES, Values, grammar, literal_text
+from sql_schemas import ODD, SCHOOL, schema
+
+JOINED = "FROM students AS T1 JOIN schools AS T2 ON T1.SchoolID = T2.ID"
+
+
+@pytest.fixture(scope="module")
+def constrainer() -> Constrainer:
+    return Constrainer(PromptBuilder.load(Path(__file__).parents[2] / "demo" / "stories260K"))
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT * FROM students",
+    " SELECT * FROM students;",
+    'SELECT "Name", Age FROM "students" WHERE "Age" = 15',
+    "SELECT COUNT(*) FROM students WHERE Name = 'Wang Junjian' AND Age >= 3.5",
+    "SELECT DISTINCT City FROM schools ORDER BY Name DESC, ID ASC LIMIT 3 OFFSET 1",
+    "SELECT Age, AVG(Height) FROM students GROUP BY Age HAVING COUNT(*) > 2 ORDER BY AVG(Height) DESC LIMIT 1",
+    "SELECT Name FROM students WHERE Height > (SELECT AVG(Height) FROM students)",
+    "SELECT Name FROM students WHERE SchoolID IN (SELECT ID FROM schools WHERE City = '北京' ORDER BY ID LIMIT 1)",
+    "SELECT Name FROM students EXCEPT SELECT Name FROM schools WHERE ID IS NULL",
+    "SELECT Name, Age FROM students UNION SELECT City, COUNT(*) FROM schools GROUP BY City",
+    "SELECT MAX(Height - Age) FROM students",
+    "SELECT Height - Age FROM students WHERE Age BETWEEN 1 AND 'x' AND Name NOT LIKE '%''%'",
+    "SELECT Name FROM students WHERE (Age = 1 OR Age = 2) AND Name NOT IN ('a', 'b', 3)",
+    f"SELECT T1.Name, T2.City {JOINED}",
+    f"SELECT COUNT(*) {JOINED} WHERE T1.Age > T2.ID GROUP BY T2.ID",
+    f"SELECT T2.* {JOINED}",
+    f"SELECT COUNT(DISTINCT T2.City) {JOINED} JOIN visits AS T3 ON T3.SchoolID = T2.ID WHERE T3.Year = 2020",
+    "SELECT T2.Name FROM students AS T1 LEFT JOIN students AS T2 ON T1.Age = T2.Height AND T2.Name = T1.Name",
+    "SELECT Name FROM students WHERE Age = -1.5e-3",
+])  # fmt: skip
+def test_a_query_of_the_subset_is_accepted(constrainer: Constrainer, sql: str) -> None:
+    assert constrainer.accepts(grammar(SCHOOL), sql)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT Grade FROM students",
+    "SELECT City FROM students",
+    "SELECT Name FROM schools WHERE Age = 3",
+    "SELECT Name FROM schools ORDER BY Height",
+    "SELECT Name FROM pupils",
+    "SELECT COUNT Name FROM students",
+    "SELECT name FROM students",
+    f"SELECT T1.City {JOINED}",
+    f"SELECT T3.City {JOINED}",
+    f"SELECT T1.Name {JOINED} WHERE T2.Age = 1",
+    f"SELECT Name {JOINED}",
+    "SELECT T1.Name FROM students AS T1 JOIN schools AS T2 ON T1.SchoolID = T2.Age",
+    "SELECT Name FROM students ORDER BY COUNT(*)",
+    "SELECT Name FROM students WHERE COUNT(*) > 1",
+    "SELECT Name FROM students HAVING COUNT(*) > 1",
+    "SELECT Name, Age FROM students UNION SELECT Name FROM schools",
+    "SELECT * FROM students UNION SELECT Name FROM schools",
+    "SELECT Name FROM students WHERE Age IN (SELECT Name, ID FROM schools)",
+    "SELECT Name FROM students ORDER BY Name UNION SELECT Name FROM schools",
+    "SELECT Name FROM students WHERE Name = 'it's'",
+    "SELECT Name FROM students WHERE Age = 007",
+    "SELECT Name FROM students; DROP TABLE students",
+    "SELECT Name FROM",
+    "",
+])  # fmt: skip
+def test_anything_else_is_not(constrainer: Constrainer, sql: str) -> None:
+    assert not constrainer.accepts(grammar(SCHOOL), sql)
+
+
+def test_names_that_sql_keeps_for_itself_come_quoted_only(constrainer: Constrainer) -> None:
+    rules = grammar(ODD)
+    assert constrainer.accepts(rules, 'SELECT "select", "a""b", 姓名, "姓名", "it\'s", "x\\y" FROM "order"')
+    assert constrainer.accepts(rules, 'SELECT COUNT(DISTINCT Dist), "DISTINCT" FROM "学生 表" WHERE "1st" = 1')
+    assert constrainer.accepts(rules, 'SELECT T1 FROM "t""q\'1-2.3" WHERE "COUNT(*)" = 2')
+    assert not constrainer.accepts(rules, 'SELECT select FROM "order"')
+    assert not constrainer.accepts(rules, "SELECT id FROM order")
+
+
+def test_dialects_quote_in_their_own_way(constrainer: Constrainer) -> None:
+    odd = schema({"sales.Order": ["Total", "two words"]})
+    postgres, mysql = (grammar(odd, dialect=dialect) for dialect in ("postgres", "mysql"))
+    assert constrainer.accepts(postgres, 'SELECT "Total" FROM sales."Order" WHERE "two words" = \'a\\b\'')
+    assert not constrainer.accepts(postgres, 'SELECT Total FROM sales."Order"')
+    assert constrainer.accepts(mysql, "SELECT Total FROM `sales`.`Order` WHERE `two words` = 'ab'")
+    # A backslash would escape the quote that ends the text.
+    assert not constrainer.accepts(mysql, "SELECT Total FROM `sales`.`Order` WHERE `two words` = 'a\\'")
+
+
+def test_values_limit_what_stands_right_of_an_equality(constrainer: Constrainer) -> None:
+    values = Values({("students", "Name"): ["Wang Junjian", "it's"], ("students", "Age"): [9], ("schools", "City"): []})
+    rules = grammar(SCHOOL, values=values)
+    for test in ("Name = 'Wang Junjian'", "Name <> 'it''s'", "Name IN ('it''s', 'Wang Junjian')", "Age = 9",
+                 "Height = 7", "Name LIKE '%J%'", "Age > 4", "Name = (SELECT Name FROM schools)"):  # fmt: skip
+        assert constrainer.accepts(rules, f"SELECT Age FROM students WHERE {test}"), test
+        assert constrainer.accepts(rules, f"SELECT T1.Age {JOINED} WHERE T1.{test}"), test
+    for test in ("Name = 'Wang'", "Name = 3", "Age = 8", "Name IN ('it''s', 'x')", "Age = 99", "Age <> '9'"):
+        assert not constrainer.accepts(rules, f"SELECT Age FROM students WHERE {test}"), test
+    assert constrainer.accepts(rules, "SELECT Name FROM schools WHERE City IS NULL")
+    for test in ("City = 'x'", "City LIKE 'x'", "City IN ('x')"):
+        assert not constrainer.accepts(rules, f"SELECT Name FROM schools WHERE {test}"), test
+
+
+def test_values_limit_what_columns_are_compared_with(constrainer: Constrainer) -> None:
+    some, none = (grammar(SCHOOL, values=Values(compared=numbers)) for numbers in ([170, 1.5], []))
+    assert constrainer.accepts(some, "SELECT Name FROM students WHERE Height > 170 AND Age BETWEEN 1.5 AND 170")
+    assert not constrainer.accepts(some, "SELECT Name FROM students WHERE Height > 171")
+    assert not constrainer.accepts(none, "SELECT Name FROM students WHERE Height > 170")
+    assert constrainer.accepts(none, "SELECT Name FROM students WHERE Height > Age AND Height = 3")
+    assert constrainer.accepts(none, "SELECT Age FROM students GROUP BY Age HAVING COUNT(*) > 1")
+
+
+@pytest.mark.parametrize("value", ["it's", "a\\b", "", "北京", 3, -2.5, 1e-07])
+def test_a_literal_is_a_value_of_the_grammar(constrainer: Constrainer, value: str | float) -> None:
+    sql = f"SELECT Name FROM students WHERE Age = {literal_text(value)}"
+    assert constrainer.accepts(grammar(SCHOOL), sql)
+    assert constrainer.accepts(grammar(SCHOOL, values=Values({("students", "Age"): [value]})), sql)
+
+
+def test_a_large_schema_joins_along_its_keys(constrainer: Constrainer) -> None:
+    names = [f"t{i}" for i in range(FREE_JOINS + 5)]
+    keys = {f"{name}.parent": f"{before}.id" for before, name in pairwise(names)}
+    rules = grammar(schema({name: ["id", "parent", f"own_{name}"] for name in names}, keys))
+    assert constrainer.accepts(rules, "SELECT own_t9 FROM t9 WHERE id = 3")
+    assert constrainer.accepts(rules, "SELECT T1.own_t3, T2.id FROM t3 AS T1 JOIN t4 AS T2 ON T1.id = T2.parent")
+    three = "FROM t3 AS T1 JOIN t4 AS T2 ON T1.id = T2.parent JOIN t5 AS T3 ON T2.id = T3.parent"
+    assert constrainer.accepts(rules, f"SELECT T3.own_t5, T1.id {three}")
+    assert not constrainer.accepts(rules, "SELECT T1.id FROM t3 AS T1 JOIN t9 AS T2 ON T1.id = T2.parent")
+
+
+def test_a_schema_that_can_not_be_asked_is_an_error() -> None:
+    with pytest.raises(DatabaseError, match="no table with a column"):
+        grammar(Schema((Table("empty", ()),)))
+    many = schema({f"t{i}": ["a"] for i in range(MAX_TABLES + 1)})
+    with pytest.raises(DatabaseError, match=f"has {MAX_TABLES + 1} tables, .* at most {MAX_TABLES}; give it"):
+        grammar(many)
+    assert grammar(schema({f"t{i}": ["a"] for i in range(MAX_TABLES)}))
+
+
+def test_the_same_schema_has_the_same_grammar() -> None:
+    assert grammar(SCHOOL) == grammar(Schema(SCHOOL.tables))
+    assert grammar(SCHOOL) is grammar(Schema(SCHOOL.tables))
