@@ -13,6 +13,8 @@ from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.spider import exact_set_match, read_schemas
 
+MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
+"""A model without a chat template."""
 SPIDER = Path(__file__).parents[3] / "shared" / "data" / "spider"
 
 
@@ -136,7 +138,7 @@ def test_size_bounds_each_split_and_a_larger_one_holds_the_smaller(tmp_path):
 
 def test_text_for_models_without_a_chat_template(tmp_path):
     source = write_spider(tmp_path / "spider")
-    build_spider(source, tmp_path / "data", has_chat_template=False, samples=0)
+    build_spider(source, tmp_path / "data", model=str(MODEL), samples=0)
     first = lines(tmp_path / "data", "train")[0]
     name = first["sql"]["database"]
     assert first["text"].startswith(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,9 @@ from myna.errors import DataError, RecipeError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.wikisql import WikiSQLQuery, official_sql, read_tables, tables_of
 from wikisql_tables import REAL, needs_real_files
+
+MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
+"""A model without a chat template."""
 
 HEADER = ["Name", "No.", "Years in Toronto", "Club/Team"]
 
@@ -96,9 +100,12 @@ def test_the_format_follows_the_model_unless_it_is_named(source: Path, tmp_path:
     def keys(name: str, **options: Any) -> set[str]:
         return set(lines(build_wikisql(source, tmp_path / name, **options).folder, "train")[0])
 
-    assert keys("a") == keys("b", has_chat_template=True) == {"messages", "sql"}
-    assert keys("c", has_chat_template=False) == keys("d", has_chat_template=True, format="text") == {"text", "sql"}
-    assert keys("e", has_chat_template=False, format="chat") == {"messages", "sql"}
+    talking = tmp_path / "talking"
+    shutil.copytree(MODEL, talking)
+    (talking / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}", "utf-8")
+    assert keys("a") == keys("b", model=str(talking)) == {"messages", "sql"}
+    assert keys("c", model=str(MODEL)) == keys("d", model=str(talking), format="text") == {"text", "sql"}
+    assert keys("e", model=str(MODEL), format="chat") == {"messages", "sql"}
 
 
 def test_every_gold_query_runs_and_is_answered_alike_by_both_databases(source: Path, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from myna.builders.layout import Format, wants_text
 from myna.builders.sides import Shares, key_of
 from myna.builders.writer import SPLITS, Built, FolderWriter, new_data_folder
 from myna.databases import Database, Limits, Schema
@@ -31,8 +32,6 @@ from myna.runs import writing
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.schema_text import sample_values, schema_text
 from myna.text2sql.spider import single_quoted_values
-
-Format: TypeAlias = Literal["auto", "chat", "text"]
 
 SYSTEM_PROMPT = """\
 Answer the question with one SQLite query on this database. Write the query and nothing else.
@@ -64,8 +63,8 @@ def build_spider(
     folder: Path,
     out: Path,
     *,
+    model: str | None = None,
     format: Format = "auto",
-    has_chat_template: bool | None = None,
     samples: int = 3,
     size: int | None = None,
     valid_share: float = 0.1,
@@ -75,8 +74,9 @@ def build_spider(
     """Make a data folder of Spider.
 
     folder: with the files above; `dev.json`, where it is, becomes the test split. format: `text` is one text with `Q:`
-    and `A:`; `auto` takes `chat` unless `has_chat_template` is False. samples: values shown of a column of texts; 0
-    shows no values at all. size: at most this many examples of each split, chosen by a hash of content and `seed`.
+    and `A:`; `auto` takes `chat` unless `model`, a folder or hub id, has no chat template. samples: values shown of a
+    column of texts; 0 shows no values at all. size: at most this many examples of each split, chosen by a hash of
+    content and `seed`.
     valid_share, test_share: about which share of the training files' databases goes to validation and, where there is
     no `dev.json`, to testing; at least one of each while there are any to spare.
 
@@ -87,7 +87,7 @@ def build_spider(
     shares = Shares(valid_share, test_share)
     if samples < 0 or (size is not None and size < 1):
         raise RecipeError(f"--samples {samples}, --size {size}: expected at least 0 samples and a size of at least 1")
-    text = format == "text" or (format == "auto" and has_chat_template is False)
+    text = wants_text(format, model)
     asked, descriptions = _read_questions(folder), _read_descriptions(folder)
     source = {
         "builder": "spider",

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myna.builders.layout import Format, wants_text
 from myna.builders.wikisql_source import QuestionFile, find_stem, stems
 from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.data.split import choose_validation
@@ -33,8 +34,6 @@ from myna.text2sql.wikisql import (
     write_database,
     write_official_database,
 )
-
-Format: TypeAlias = Literal["auto", "chat", "text"]
 
 SYSTEM_PROMPT = """\
 Answer the question with one SQLite query on this database. Write the query and nothing else.
@@ -58,8 +57,8 @@ def build_wikisql(
     folder: Path,
     out: Path,
     *,
+    model: str | None = None,
     format: Format = "auto",
-    has_chat_template: bool | None = None,
     sql_style: SqlStyle = "executable",
     size: int | None = None,
     train_size: int | None = None,
@@ -73,18 +72,18 @@ def build_wikisql(
     """Make a data folder of WikiSQL.
 
     folder: with `STEM.jsonl` and `STEM.tables.jsonl`; `train.exec` may share `train.tables.jsonl`. format: `text` is
-    the layout of the MLX LoRA example, byte for byte with `sql_style="wikisql"`; `auto` takes `chat` unless
-    `has_chat_template` is False. size: at most this many examples of each split, `train_size` … of one (0: no such
-    split); which ones hangs on their content and the seed, and a larger size holds all of a smaller one. valid_file:
-    without it `dev` where there is one, else a tenth of the training tables is kept for validation with all their
-    questions. test_file: without it `test` where there is one, else there is no test split.
+    the layout of the MLX LoRA example, byte for byte with `sql_style="wikisql"`; `auto` takes `chat` unless `model`, a
+    folder or hub id, has no chat template. size: at most this many examples of each split, `train_size` … of one (0: no
+    such split); which ones hangs on their content and the seed, and a larger size holds all of a smaller one.
+    valid_file: without it `dev` where there is one, else a tenth of the training tables is kept for validation with all
+    their questions. test_file: without it `test` where there is one, else there is no test split.
 
     Raises `DataError` for files that are missing or hold nothing to use, and for an `out` that is in the way;
     `RecipeError` for a size below its least.
     """
     sizes = _sizes(size, {"train": train_size, "valid": valid_size, "test": test_size})
     files = _files(folder, {"train": train_file, "valid": valid_file, "test": test_file}, sizes, seed)
-    text = format == "text" or (format == "auto" and has_chat_template is False)
+    text = wants_text(format, model)
     source = {
         "builder": "wikisql",
         "folder": str(folder),
