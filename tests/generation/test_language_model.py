@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,25 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         load(str(tmp_path / "no-model"))
     with pytest.raises(AdapterError, match="no-adapter"):
         load(str(MODEL), adapter_path=tmp_path / "no-adapter")
+
+
+def test_a_constraint_is_made_for_each_batch_from_the_places_of_its_prompts(model: LanguageModel) -> None:
+    asked: list[tuple[list[int], int]] = []
+
+    class Anything:
+        def allowed(self, sequences: Sequence[int]) -> np.ndarray:
+            return np.full((len(sequences), 16), 2**32 - 1, np.uint32)
+
+        def taken(self, sequences: Sequence[int], tokens: Sequence[int]) -> None:
+            assert len(sequences) == len(tokens)
+
+    def make(places: Sequence[int], max_tokens: int) -> Anything:
+        asked.append((list(places), max_tokens))
+        return Anything()
+
+    held = model.generate_many(PROMPTS[:5], max_tokens=6, batch_size=2, constraint=make)
+    assert asked == [([0, 1], 6), ([2, 3], 6), ([4], 6)]
+    free = model.generate_many(PROMPTS[:5], max_tokens=6, batch_size=2)
+    assert [answer.text for answer in held] == [answer.text for answer in free]
+    assert model.generate(STORY, max_tokens=6, constraint=make).text == model.generate(STORY, max_tokens=6).text
+    assert asked[-1] == ([0], 6)

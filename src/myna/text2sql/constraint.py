@@ -74,9 +74,10 @@ class Constrainer:
     def hold(self, grammars: Sequence[str]) -> ConstraintFactory:
         """Return what holds the i-th prompt's answer to `grammars[i]`, for `generate` and `generate_many`.
 
-        An answer that comes near its last token is ended in the shortest way; only one whose limit is too small for
-        any query is cut. Raises, when generation begins, `PromptError` for a grammar that is none and
-        `ResourceError` for one that is too large.
+        An answer that comes near its last token is ended in a short way. It is cut only where one token made that
+        way longer than what was left (`Generation.stopped` says `limit`): with limits of a few dozen tokens, or with
+        models that know no SQL. Raises, when generation begins, `PromptError` for a grammar that is none and,
+        while it lasts, `ResourceError` for one that is too large.
         """
         return lambda places, max_tokens: GrammarConstraint(self, [grammars[i] for i in places], max_tokens)
 
