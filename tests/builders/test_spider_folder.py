@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from myna.builders.spider import SYSTEM_PROMPT, build_spider
+from myna.builders.spider import build_spider
 from myna.data.folder import open_folder, open_split
 from myna.databases import Database
 from myna.errors import DataError, RecipeError
 from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
+from myna.text2sql.prompt import question_messages
 from myna.text2sql.spider import exact_set_match, read_schemas
 
 MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
@@ -72,8 +73,7 @@ def test_a_line_is_a_conversation_with_the_schema_and_its_facts(tmp_path):
     second = lines(tmp_path / "data", "train")[1]
     schema = "ships(id number key, name text ('Tony', 'Ann''s'), size number (1.5))"
     assert second["messages"] == [
-        {"role": "system", "content": SYSTEM_PROMPT.format(schema=schema)},
-        {"role": "user", "content": "Question 2 on ships?"},
+        *question_messages(schema, "Question 2 on ships?"),
         {"role": "assistant", "content": "SELECT size FROM ships WHERE name = 'Tony'"},
     ]
     gold = 'SELECT size FROM ships\tWHERE name = "Tony" ;'

@@ -30,13 +30,9 @@ from myna.databases import Database, Limits, Schema
 from myna.errors import DatabaseError, DataError, QueryError, RecipeError
 from myna.runs import writing
 from myna.text2sql.facts import SqlFacts
+from myna.text2sql.prompt import question_messages
 from myna.text2sql.schema_text import sample_values, schema_text
 from myna.text2sql.spider import single_quoted_values
-
-SYSTEM_PROMPT = """\
-Answer the question with one SQLite query on this database. Write the query and nothing else.
-
-{schema}"""
 
 _TRAINING_FILES = ("train_spider.json", "train_others.json")
 _DEV_FILE = "dev.json"
@@ -277,8 +273,7 @@ def _normal_form(gold: str, schema: Schema) -> str:
 def _form(question: str, schema: str, answer: str, text: bool) -> dict[str, Any]:
     if text:
         return {"text": f"{schema}\nQ: {question}\nA: {answer}"}
-    turns = {"system": SYSTEM_PROMPT.format(schema=schema), "user": question, "assistant": answer}
-    return {"messages": [{"role": role, "content": content} for role, content in turns.items()]}
+    return {"messages": [*question_messages(schema, question), {"role": "assistant", "content": answer}]}
 
 
 def _write_descriptions(writer: FolderWriter, descriptions: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.data.split import choose_validation
 from myna.errors import DataError, QueryError, RecipeError
 from myna.text2sql.facts import SqlFacts
+from myna.text2sql.prompt import question_messages
 from myna.text2sql.schema_text import schema_text
 from myna.text2sql.wikisql import (
     SqlStyle,
@@ -34,11 +35,6 @@ from myna.text2sql.wikisql import (
     write_database,
     write_official_database,
 )
-
-SYSTEM_PROMPT = """\
-Answer the question with one SQLite query on this database. Write the query and nothing else.
-
-{schema}"""
 
 
 @dataclass(slots=True)
@@ -178,12 +174,8 @@ def _text(question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[s
 
 
 def _chat(question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[str, Any]:
-    turns = {
-        "system": SYSTEM_PROMPT.format(schema=schema_text(schema_of(table))),
-        "user": question.question.strip(),
-        "assistant": answer,
-    }
-    return {"messages": [{"role": role, "content": content} for role, content in turns.items()]}
+    asked = question_messages(schema_text(schema_of(table)), question.question)
+    return {"messages": [*asked, {"role": "assistant", "content": answer}]}
 
 
 def _write_databases(splits: list[_Split], writer: FolderWriter) -> None:
