@@ -70,7 +70,7 @@ def test_a_question_has_facts_but_no_database(tmp_path):
         assert facts is not None
         assert facts.gold == example.messages[-1]["content"]
         assert facts.gold == f"SELECT COUNT(*) FROM t{(facts.line or 0) - 1}"
-        assert (facts.database, facts.source) == ("none", "sql-create-context")
+        assert (facts.database, facts.source) == ("", "sql-create-context")
 
 
 def test_no_schema_is_on_two_sides_however_it_is_written(tmp_path):

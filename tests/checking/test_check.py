@@ -38,7 +38,7 @@ FAULTS: list[tuple[str, str, Any]] = [
     ("unusable lines", "serious", '{"prompt": "a", "completion": "\\ud83d"}'),
     ("unusable lines", "serious", pair("What?", " \n")),
     ("empty answers", "serious", pair("What?", "\u200c \u200c")),
-    ("incomplete SQL facts", "serious", chat("Who?", "SELECT 1", sql={"gold": "SELECT 1"})),
+    ("incomplete SQL facts", "serious", chat("Who?", "SELECT 1", sql={"database": "school"})),
     ("database unknown", "serious", asked("Who?", "SELECT 1", database="nowhere")),
     ("lost characters", "warning", chat("Caf\ufffd?", "Yes")),
     ("wrongly decoded text", "warning", chat("CafÃ©?", "Yes")),

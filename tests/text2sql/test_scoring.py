@@ -198,7 +198,7 @@ def test_a_gold_query_that_does_not_run_is_left_out_and_said(tmp_path: Path) -> 
 
 
 def test_questions_without_a_database_are_judged_by_their_sql_alone_and_that_is_said(tmp_path: Path) -> None:
-    facts = [SqlFacts("context 1", sql) for sql in GOLD[:3]]
+    facts = [SqlFacts("", sql) for sql in GOLD[:3]]
     data = folder(tmp_path / "data", [line("q", each) for each in facts], {})
     result = scored(data, [GOLD[0].lower(), "SELECT count(id) FROM students", "SELECT FROM WHERE"])
     shown = result.as_dict()

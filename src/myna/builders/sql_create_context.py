@@ -32,7 +32,6 @@ adapters trained after it know this prompt and no other."""
 PLACE_OF_SCHEMA = "{schema}"
 _KEYS = ("question", "context", "answer")
 _CREATE = re.compile(r"create table (?:if not exists )?(.+?) ?\((.*)\)")
-_NO_DATABASE = "none"
 _NAMED = 3
 """Bad rows that notes name."""
 
@@ -130,7 +129,7 @@ def _write(
             "user": each.question,
             "assistant": each.answer,
         }
-        facts = SqlFacts(_NO_DATABASE, each.answer, "sql-create-context", each.line)
+        facts = SqlFacts("", each.answer, "sql-create-context", each.line)
         messages = [{"role": role, "content": content} for role, content in turns.items()]
         writer.add(each.split, {"messages": messages, "sql": facts.as_dict()})
     if read and not trained:

@@ -5,7 +5,6 @@ Splits as read and the folder's `data.json` go in; findings come out. One databa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -20,8 +19,8 @@ from myna.checking.duplicates import locate
 from myna.checking.findings import Finding, Severity, Tallies, Tally
 from myna.checking.split import Split, facts_of
 from myna.data.example import Example
-from myna.errors import DatabaseError, MissingDependency, QueryError
-from myna.text2sql.facts import SqlFacts
+from myna.errors import DatabaseError, DataError, MissingDependency, QueryError
+from myna.text2sql.facts import SqlFacts, named_databases
 
 if TYPE_CHECKING:
     from myna.databases import Database, Limits
@@ -46,7 +45,9 @@ class GoldRuns:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._places = _places(folder)
+        self._places: Mapping[str, str] = {}
+        with suppress(DataError):  # what can't be read names no database, which is found below
+            self._places = named_databases(folder)
         self._tallies = Tallies(Tally)
 
     def check(self, splits: Sequence[Split]) -> Iterator[Finding]:
@@ -139,17 +140,6 @@ def _same_results(database: Database, queries: Iterable[str]) -> bool:
     first, *others = queries
     result, ordered = database.run(first), is_ordered(first, database.dialect)
     return all(same_result(result, database.run(other), ordered=ordered) for other in others)
-
-
-def _places(folder: Path) -> Mapping[str, str]:
-    """Return where the databases of a data folder are, by name; empty when its `data.json` doesn't say."""
-    try:
-        databases = json.loads((folder / "data.json").read_text("utf-8"))["databases"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    if not isinstance(databases, dict):
-        return {}
-    return {name: place for name, place in databases.items() if isinstance(place, str)}
 
 
 def _source(example: Example) -> str:

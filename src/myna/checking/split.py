@@ -82,7 +82,7 @@ def read_split(folder: Path, name: SplitName, names: Names | None, tallies: Tall
         facts = _facts(example, tallies)
         content = content_of(example, facts)
         keys.add(content, facts)
-        if facts is not None:
+        if facts is not None and facts.database:
             asked[row] = databases.setdefault(facts.database, len(databases))
         for kind, (text, place) in _met(example, content).items():
             tallies[kind].add(example.source, text, place)

@@ -1,12 +1,15 @@
 """The SQL facts of an example: which database it asks, what the right SQL is, and where the question came from.
 
-They stand under `"sql"` in a line of a data folder. Scoring and data checks read them here; data builders write them.
+They stand under `"sql"` in a line of a data folder, and where its databases are in the folder's `data.json`. Scoring
+and data checks read both here; data builders write them.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from myna.data.example import Example
@@ -18,7 +21,7 @@ class SqlFacts:
     """What scoring must know of a question."""
 
     database: str
-    """A key of `databases` in the folder's `data.json`, which says where it is."""
+    """A key of `databases` in the folder's `data.json`, which says where it is; empty where there is only a schema."""
     gold: str
     source: str = ""
     """The data set it comes from, `wikisql`, `spider` …: scored by that benchmark's published rule."""
@@ -29,8 +32,9 @@ class SqlFacts:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what stands under `"sql"`."""
-        named = {"database": self.database, "gold": self.gold, "source": self.source, "line": self.line}
-        return {**named, "query": dict(self.query)} if self.query is not None else named
+        database = {"database": self.database} if self.database else {}
+        query = {"query": dict(self.query)} if self.query is not None else {}
+        return {**database, "gold": self.gold, "source": self.source, "line": self.line, **query}
 
     @classmethod
     def of(cls, example: Example) -> SqlFacts | None:
@@ -38,15 +42,34 @@ class SqlFacts:
         facts = example.sql
         if facts is None:
             return None
-        for name in ("database", "gold"):
-            if not isinstance(facts.get(name), str) or not facts[name]:
-                raise DataError(f'{example.source}: "sql" needs a "{name}" that is a text, found {facts.get(name)!r}')
+        if not isinstance(facts.get("gold"), str) or not facts["gold"]:
+            raise DataError(f'{example.source}: "sql" needs a "gold" that is a text, found {facts.get("gold")!r}')
+        if not isinstance(facts.get("database", ""), str):
+            raise DataError(f'{example.source}: the "database" of "sql" must be a name, found {facts["database"]!r}')
         line = facts.get("line")
         query = facts.get("query")
         return cls(
-            database=facts["database"],
+            database=facts.get("database", ""),
             gold=facts["gold"],
             source=str(facts.get("source") or ""),
             line=line if isinstance(line, int) else None,
             query=query if isinstance(query, Mapping) else None,
         )
+
+
+def named_databases(folder: Path) -> Mapping[str, str]:
+    """Return where the databases of a data folder are, by name: paths, relative ones to the folder, or URLs.
+
+    Empty when its `data.json` names none. Raises `DataError` when that can't be read.
+    """
+    note = folder / "data.json"
+    try:
+        content = json.loads(note.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{note}: can't be read ({error}); build the data folder again") from error
+    named = content.get("databases", {}) if isinstance(content, dict) else {}
+    if not isinstance(named, dict) or not all(isinstance(place, str) for place in named.values()):
+        raise DataError(f'{note}: "databases" must say where each database is, {{"NAME": "PATH OR URL"}}')
+    return named

@@ -19,7 +19,7 @@ from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
 from myna.errors import DataError, did_you_mean
 from myna.evaluation import fixed_selection
-from myna.text2sql.facts import SqlFacts
+from myna.text2sql.facts import SqlFacts, named_databases
 from myna.text2sql.scoring.places import Place
 
 _EDGE = 2**20
@@ -112,33 +112,18 @@ def _asked(content: str) -> str:
 
 
 def _places(data: Path, questions: tuple[Question, ...], databases: Path | None) -> dict[str, Place]:
-    """Return where each question's database is; nothing when the data knows of none."""
-    named = _named_databases(data)
+    """Return where the databases of the questions are, by name."""
+    named = named_databases(data)
     if databases is not None and not databases.is_dir():
         raise DataError(f"{databases}: no such folder; --databases takes one with NAME.sqlite or NAME/NAME.sqlite")
-    if databases is None and not named:
-        return {}
     first_use: dict[str, str] = {}
     for question in questions:
-        first_use.setdefault(question.facts.database, question.where)
+        if question.facts.database:
+            first_use.setdefault(question.facts.database, question.where)
     return {name: _place(name, data, named, databases, where) for name, where in first_use.items()}
 
 
-def _named_databases(data: Path) -> Mapping[str, Any]:
-    note = data / "data.json"
-    try:
-        content = json.loads(note.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{note}: can't be read ({error}); build the data folder again") from error
-    named = content.get("databases", {}) if isinstance(content, dict) else {}
-    if not isinstance(named, dict) or not all(isinstance(place, str) for place in named.values()):
-        raise DataError(f'{note}: "databases" must say where each database is, {{"NAME": "PATH OR URL"}}')
-    return named
-
-
-def _place(name: str, data: Path, named: Mapping[str, Any], databases: Path | None, where: str) -> Place:
+def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | None, where: str) -> Place:
     if databases is not None and (found := _find(databases, name)) is not None:
         return Place(str(found), _official(data, name))
     if name not in named:
@@ -147,7 +132,7 @@ def _place(name: str, data: Path, named: Mapping[str, Any], databases: Path | No
             f"{where}: the database {name!r} is {looked}{did_you_mean(name, named)}; "
             "name the folder that has it: --databases FOLDER"
         )
-    address = str(named[name])
+    address = named[name]
     if "://" in address:
         return Place(address)
     path = data / address

@@ -48,10 +48,6 @@ class Task:
     facts: SqlFacts
     answer: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what a worker reads."""
-        return {"question": self.question, "facts": self.facts.as_dict(), "answer": self.answer}
-
 
 def judge_all(
     tasks: Sequence[Task], places: Mapping[str, Place], *, workers: int, seconds: float
@@ -174,7 +170,7 @@ class _Desk(threading.Thread):
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
-        request = json.dumps([task.as_dict() for task in tasks], ensure_ascii=False).encode() + b"\n"
+        request = json.dumps([asdict(task) for task in tasks], ensure_ascii=False).encode() + b"\n"
         self._since = time.monotonic()
         try:
             process.stdin.write(request)
