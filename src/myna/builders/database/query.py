@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 AggregateName: TypeAlias = Literal["count", "sum", "avg", "min", "max"]
 ComparisonOperator: TypeAlias = Literal["=", "<>", "<", ">", "<=", ">="]
 Value: TypeAlias = str | int | float
+"""A constant; booleans are among the integers, as in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,16 @@ class InQuery:
 
 @dataclass(frozen=True, slots=True)
 class DatePart:
-    """`the year (or month) of column = value`."""
+    """`the year (or month) of column = value`; only a year is ever compared otherwise.
+
+    format: how texts that are dates are written (`dates.py`); None for a column of the database's own date type.
+    """
 
     column: ColumnOf
     part: Literal["year", "month"]
-    operator: ComparisonOperator
+    operator: Literal["=", "<", ">", "<=", ">="]
     value: int
+    format: str | None = None
 
 
 Condition: TypeAlias = Comparison | Between | Matches | OneOf | Missing | AgainstAggregate | InQuery | DatePart
@@ -137,7 +142,10 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """`JOIN right.table ON left = right`; `left` belongs to a table named before. `pairs` for keys of several columns."""
+    """`JOIN right.table ON left = right`; `left` belongs to a table named before.
+
+    pairs: one, or several for a key of several columns. inferred: no foreign key is declared, names and values show it.
+    """
 
     pairs: tuple[tuple[ColumnOf, ColumnOf], ...]
     inferred: bool = False
@@ -182,3 +190,8 @@ class Query:
     limit: int | None = None
     distinct: bool = False
     set_operation: SetOperation | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Its tables in the order of FROM, without those of queries within it."""
+        return (self.table, *(join.pairs[0][1].table for join in self.joins))

@@ -1,0 +1,162 @@
+"""Questions for rows, for how many there are, and for totals and extremes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from myna.builders.database.query import Aggregate, AggregateName, ColumnOf, Comparison, Order, Query, Rows, Where
+from myna.builders.database.roles import can_be_averaged, can_be_summed
+from myna.builders.database.sampling.conditions import where
+from myna.builders.database.sampling.draw import SELECTED, Draw
+from myna.builders.database.sampling.scope import Scope, any_scope, reordered, single
+from myna.builders.database.sampling.values import orders
+
+LIMITS: Mapping[int, float] = {1: 6, 3: 2, 5: 1.2, 2: 0.6, 10: 0.4}
+_COLUMNS: Mapping[int, float] = {1: 0.5, 2: 0.32, 3: 0.14, 4: 0.04}
+
+
+def listing(draw: Draw) -> Query | None:
+    """Columns of the rows that meet conditions, perhaps in order, perhaps the first few only."""
+    scope = any_scope(draw)
+    if scope is None:
+        return None
+    narrowed = where(draw, scope) if draw.chance(0.72) else None
+    select = chosen(draw, scope, draw.weighted(_COLUMNS), but=named_exactly(narrowed))
+    if not select:
+        return None
+    one_column = len(select) == 1 and not draw.profile.column(select[0]).unique
+    distinct = draw.chance(0.65 if scope.fans_out else 0.35 if one_column else 0.06)
+    order, limit = ordering(draw, scope, select if distinct else None) if draw.chance(0.3) else ((), None)
+    return Query(select, scope.subject, scope.joins, narrowed, order_by=order, limit=limit, distinct=distinct)
+
+
+def everything(draw: Draw) -> Query | None:
+    """All columns of the rows that meet conditions, or of the first ones in an order."""
+    scope = single(draw)
+    if scope is None:
+        return None
+    rows = Rows(scope.subject)
+    if draw.chance(0.25):
+        order, limit = ordering(draw, scope, None, always_cut=True)
+        return Query((rows,), scope.subject, order_by=order, limit=limit) if order else None
+    narrowed = where(draw, scope)
+    return Query((rows,), scope.subject, where=narrowed) if narrowed else None
+
+
+def counting(draw: Draw) -> Query | None:
+    """How many rows meet conditions, or how many different values of a column they have."""
+    scope = any_scope(draw)
+    if scope is None:
+        return None
+    narrowed = where(draw, scope) if draw.chance(0.8) else None
+    counted: Aggregate = Aggregate("count", Rows(scope.finest))
+    repeating = [
+        column
+        for column, profile in draw.columns(scope.tables, "category", "name", "key", "text")
+        if not profile.unique and profile.distinct > 1
+    ]
+    if repeating and draw.chance(0.28):
+        counted = Aggregate("count", draw.one(repeating), distinct=True)
+    elif scope.fans_out:
+        scope = _with_subject_finest(scope)
+    return Query((counted,), scope.subject, scope.joins, narrowed)
+
+
+def measuring(draw: Draw) -> Query | None:
+    """Total, mean or extremes of measures, over all rows or those that meet conditions."""
+    scope = any_scope(draw)
+    if scope is None:
+        return None
+    measured = aggregates(draw, scope.finest, draw.weighted({1: 0.7, 2: 0.2, 3: 0.1}))
+    if not measured:
+        return None
+    scope = _with_subject_finest(scope)
+    narrowed = where(draw, scope) if scope.joins or draw.chance(0.6) else None
+    return Query(tuple(measured), scope.subject, scope.joins, narrowed)
+
+
+def chosen(draw: Draw, scope: Scope, count: int, *, but: Collection[ColumnOf] = frozenset()) -> tuple[ColumnOf, ...]:
+    """Up to `count` columns that people want to see, the subject's more than others', names first.
+
+    but: columns whose value the question says already.
+    """
+    linking = scope.linking
+    weights = {
+        column: SELECTED[profile.role] * (1.0 if column.table == scope.subject else 0.25)
+        for column, profile in draw.columns(scope.tables, *SELECTED)
+        if column not in but and (column not in linking or column.table == scope.subject)
+    }
+    found = draw.several(weights, count)
+    return tuple(sorted(found, key=lambda column: (scope.tables.index(column.table), _place(draw, column))))
+
+
+def named_exactly(narrowed: Where | None) -> set[ColumnOf]:
+    """The columns whose one value a question names."""
+    if narrowed is None or narrowed.any:
+        return set()
+    return {
+        each.column
+        for each in narrowed.conditions
+        if isinstance(each, Comparison) and each.operator == "=" and isinstance(each.column, ColumnOf)
+    }
+
+
+def ordering(
+    draw: Draw, scope: Scope, among: Sequence[ColumnOf] | None, *, always_cut: bool = False
+) -> tuple[tuple[Order, ...], int | None]:
+    """An order of the rows and how many of them to keep; nothing when there is no column to sort by.
+
+    among: the only columns that may be sorted by. Columns with NULLs have no place: databases sort NULL differently.
+    """
+    tables = [table for table in scope.tables if table == scope.subject or not scope.fans_out]
+    sortable = [
+        (column, profile)
+        for column, profile in draw.columns(tables, "measure", "date", "name")
+        if not profile.nulls and profile.distinct > 1 and orders(profile) and (among is None or column in among)
+    ]
+    telling = [column for column, profile in sortable if profile.role != "name"]
+    if telling and (always_cut or draw.chance(0.6)):
+        order = Order(draw.one(telling), draw.chance(0.65))
+        return (order,), draw.weighted(LIMITS)
+    columns = draw.several(dict.fromkeys((column for column, _ in sortable), 1.0), 2 if draw.chance(0.08) else 1)
+    if always_cut or not columns:
+        return (), None
+    return tuple(Order(column, draw.chance(0.4)) for column in columns), None
+
+
+def aggregates(draw: Draw, table: str, count: int) -> list[Aggregate]:
+    """Different aggregates of a table's measures (of one of them, mostly); dates and years have extremes only."""
+    found = draw.columns([table], "measure", "date")
+    found = [(column, profile) for column, profile in found if orders(profile) and profile.minimum != profile.maximum]
+    if not found:
+        return []
+    columns = [column for column, _ in found if draw.profile.column(column).role == "measure" or draw.chance(0.3)]
+    if not columns:
+        return []
+    one = draw.one(columns)
+    if count > 1 and len(columns) > 1 and draw.chance(0.3):
+        return [made for column in draw.several(dict.fromkeys(columns, 1.0), count) for made in _of(draw, column, 1)]
+    return _of(draw, one, count)
+
+
+def _of(draw: Draw, column: ColumnOf, count: int) -> list[Aggregate]:
+    measure = draw.profile.column(column).role == "measure"
+    weights: dict[AggregateName, float] = {
+        "avg": 4.0 * (measure and can_be_averaged(column.column)),
+        "sum": 2.5 * (measure and can_be_summed(column.column)),
+        "max": 2.0,
+        "min": 1.5,
+    }
+    return [Aggregate(function, column) for function in draw.several(weights, count)]
+
+
+def _with_subject_finest(scope: Scope) -> Scope:
+    """The same tables, asked about from the finest on: what is counted or added up is its rows."""
+    if scope.subject == scope.finest:
+        return scope
+    return reordered(scope, scope.finest)
+
+
+def _place(draw: Draw, column: ColumnOf) -> tuple[bool, int]:
+    columns = draw.profile.tables[column.table].columns
+    return columns[column.column].role != "name", list(columns).index(column.column)

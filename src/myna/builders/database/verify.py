@@ -1,0 +1,168 @@
+"""Whether a query says something: it runs, and its answer is not one that a simpler question has too.
+
+A `Query` goes in with the database it was made for, a `Verdict` comes out: the SQL and its result, or the reason
+against it. Answers are kept by their SQL, since many candidates share the simpler queries they are compared with. Knows
+no words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from myna.builders.database.profile import Profile
+from myna.builders.database.query import Aggregate, Arithmetic, InQuery, OneOf, Query, Rows, Where
+from myna.builders.database.sql import to_sql
+from myna.databases import Database, Result
+from myna.errors import QueryError
+
+Reason: TypeAlias = Literal[
+    "does not run", "takes too long", "empty", "too long", "whole table", "tie", "repeats", "simpler"
+]
+"""`tie`: the rows that a limit keeps are not told apart by their order. `repeats`: a join gives the same row twice.
+`simpler`: a query with a part less has the same answer."""
+
+LONGEST_ANSWER = 1_000
+"""Rows. Nobody reads more."""
+_SECONDS_A_TABLE = 20.0
+"""When queries of a table have taken so long, no more are run."""
+_ANSWERS_KEPT = 20_000
+_CELLS_KEPT = 400
+"""Cells of an answer up to which it is kept for later candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """reason: None for a query that says something. result: its answer, where it ran."""
+
+    sql: str
+    reason: Reason | None
+    result: Result | None = None
+
+
+class Verifier:
+    """Verifies queries on one database."""
+
+    def __init__(self, database: Database, profile: Profile) -> None:
+        self._database = database
+        self._profile = profile
+        self._answers: dict[str, Result] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def verify(self, query: Query) -> Verdict:
+        """Run a query and those it must differ from. Raises `DatabaseError` when the database is gone."""
+        sql = to_sql(query, self._database.dialect)
+        if any(self._seconds[table] > _SECONDS_A_TABLE for table in query.tables):
+            return Verdict(sql, "takes too long")
+        try:
+            result = self._answer(query)
+            return Verdict(sql, self._against(query, result), result)
+        except QueryError as error:
+            return Verdict(sql, "takes too long" if error.kind == "time" else "does not run")
+
+    def _answer(self, query: Query) -> Result:
+        sql = to_sql(query, self._database.dialect)
+        kept = self._answers.get(sql)
+        if kept is not None:
+            return kept
+        try:
+            result = self._database.run(sql)
+        except QueryError as error:
+            if error.kind == "time":
+                self._spend(query, _SECONDS_A_TABLE / 2)
+            raise
+        self._spend(query, result.seconds)
+        if len(result.rows) * len(result.columns) <= _CELLS_KEPT:
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
+            self._answers[sql] = result
+        return result
+
+    def _spend(self, query: Query, seconds: float) -> None:
+        for table in query.tables:
+            self._seconds[table] += seconds
+
+    def _against(self, query: Query, result: Result) -> Reason | None:
+        """The first reason against a query that runs, cheap ones first."""
+        tests: tuple[tuple[Reason, Callable[[], bool]], ...] = (
+            ("empty", lambda: says_nothing(result)),
+            ("too long", lambda: result.truncated or len(result.rows) > LONGEST_ANSWER),
+            ("whole table", lambda: is_whole_table(query)),
+            ("repeats", lambda: _repeats(query, result)),
+            ("tie", lambda: query.limit is not None and not self._cuts_cleanly(query, query.limit)),
+            ("simpler", lambda: self._is_simpler_too(query, result)),
+        )
+        return next((reason for reason, holds in tests if holds()), None)
+
+    def _is_simpler_too(self, query: Query, result: Result) -> bool:
+        rows = Counter(result.rows)
+        return any(Counter(self._answer(simpler).rows) == rows for simpler in simpler_queries(query))
+
+    def _cuts_cleanly(self, query: Query, limit: int) -> bool:
+        """Whether the rows within the limit and the next one all differ in what they are ordered by."""
+        keys = tuple(order.item for order in query.order_by)
+        values = self._answer(replace(query, select=keys, limit=limit + 1)).rows
+        there = all(cell is not None for row in values for cell in row)
+        return len(values) == limit + 1 and len(set(values)) == len(values) and there
+
+
+def says_nothing(result: Result) -> bool:
+    """Whether an answer has no rows, a column without any value, or is a count of none."""
+    if not result.rows or any(all(cell is None for cell in column) for column in zip(*result.rows, strict=True)):
+        return True
+    return len(result.rows) == 1 and all(cell is None or cell in (0, "") for cell in result.rows[0])
+
+
+def is_whole_table(query: Query) -> bool:
+    """Whether nothing narrows what `*` chooses."""
+    return (
+        any(isinstance(item, Rows) for item in query.select)
+        and not query.where
+        and query.limit is None
+        and query.set_operation is None
+    )
+
+
+def simpler_queries(query: Query) -> Iterator[Query]:
+    """The queries with one part less: if one of them has the same answer, the question asks for more than it says."""
+    if query.where is not None:
+        for narrowed in _weaker(query.where):
+            yield replace(query, where=narrowed)
+    if query.having is not None:
+        yield replace(query, having=None)
+    if query.distinct:
+        yield replace(query, distinct=False)
+    for place, item in enumerate(query.select):
+        if isinstance(item, Aggregate) and item.distinct:
+            plain = replace(item, distinct=False)
+            yield replace(query, select=(*query.select[:place], plain, *query.select[place + 1 :]))
+    if query.set_operation is not None:
+        yield replace(query, set_operation=None)
+        right = query.set_operation.right
+        if query.set_operation.operator != "except":
+            yield right
+        if right.where is not None and right.joins:
+            yield replace(query, set_operation=replace(query.set_operation, right=replace(right, where=None)))
+
+
+def _weaker(where: Where) -> Iterator[Where | None]:
+    """The same with one condition less, or with one value less in a list of them."""
+    conditions = where.conditions
+    for place, condition in enumerate(conditions):
+        rest = (*conditions[:place], *conditions[place + 1 :])
+        yield replace(where, conditions=rest) if rest else None
+        if isinstance(condition, OneOf):
+            for value in condition.values:
+                fewer = replace(condition, values=tuple(each for each in condition.values if each != value))
+                yield replace(where, conditions=(*conditions[:place], fewer, *conditions[place + 1 :]))
+        if isinstance(condition, InQuery) and condition.query.where is not None:
+            looser = replace(condition, query=replace(condition.query, where=None))
+            yield replace(where, conditions=(*conditions[:place], looser, *conditions[place + 1 :]))
+
+
+def _repeats(query: Query, result: Result) -> bool:
+    """Whether a list over joins has a row twice: people would ask for it once."""
+    plain = not any(isinstance(item, Aggregate | Arithmetic) for item in query.select)
+    return bool(query.joins) and plain and not query.group_by and len(set(result.rows)) < len(result.rows)
