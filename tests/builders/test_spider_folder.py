@@ -142,7 +142,7 @@ def test_text_for_models_without_a_chat_template(tmp_path):
     first = lines(tmp_path / "data", "train")[0]
     name = first["sql"]["database"]
     assert first["text"].startswith(
-        f"{name}(id number key, name text, size number)\nQ: Question 1 on {name}?\nA: SELECT count(*) FROM"
+        f"{name}(id number key, name text, size number)\nQ: Question 1 on {name}?\nA: SELECT COUNT(*) FROM"
     )
     assert "messages" not in first
 

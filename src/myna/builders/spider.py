@@ -4,10 +4,10 @@
     FOLDER/tables.json                                       what the official evaluators know of the databases
     FOLDER/database/ID/ID.sqlite
 
-An answer is the gold SQL in normal form: texts in single quotes, white space as single blanks. The facts keep the gold
-as it stands in its file, which is what official files are written from. Databases go to `databases/ID/ID.sqlite` and
-their entries of `tables.json` to `official/`, where the official evaluator takes both (`--db`, `--table`). No database
-is on two sides.
+An answer is the gold SQL as `text2sql/surface.py` writes queries, which decoding can be held to, where that gives the
+same result. The facts keep the gold as it stands in its file, which is what official files are written from. Databases
+go to `databases/ID/ID.sqlite` and their entries of `tables.json` to `official/`, where the official evaluator takes
+both (`--db`, `--table`). No database is on two sides.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,15 @@ from typing import Any
 from myna.builders.layout import Format, wants_text
 from myna.builders.sides import Shares, key_of
 from myna.builders.writer import SPLITS, Built, FolderWriter, new_data_folder
-from myna.databases import Database, Limits, Schema
+from myna.databases import Database, Result
 from myna.errors import DatabaseError, DataError, QueryError, RecipeError
 from myna.runs import writing
+from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.prompt import question_messages
 from myna.text2sql.schema_text import sample_values, schema_text
 from myna.text2sql.spider import single_quoted_values
+from myna.text2sql.surface import canonical
 
 _TRAINING_FILES = ("train_spider.json", "train_others.json")
 _DEV_FILE = "dev.json"
@@ -194,10 +197,11 @@ def _choose(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A database that questions are asked of. fails: gold SQL that does not run, and why."""
+    """A database that questions are asked of. text: its schema. fails: gold SQL that does not run, and why."""
 
     text: str
-    schema: Schema
+    answers: Mapping[str, str]
+    """Gold SQL that runs → as it is learnt."""
     fails: Mapping[str, str]
 
 
@@ -230,15 +234,28 @@ def _prepare(
 
 
 def _read_database(path: Path, gold: Mapping[str, None], samples: int) -> _Prepared:
-    with Database.open(path, limits=Limits(rows=200), double_quoted_strings=True) as database:
+    with Database.open(path, double_quoted_strings=True) as database:
         shown = {table.name: sample_values(database, table, samples) for table in database.schema.tables}
-        fails = {}
+        answers, fails = {}, {}
         for sql in gold:
             try:
-                database.run(sql)
+                answers[sql] = _answer(sql, database.run(sql), database)
             except QueryError as error:
                 fails[sql] = str(error)
-        return _Prepared(schema_text(database.schema, shown), database.schema, fails)
+        return _Prepared(schema_text(database.schema, shown), answers, fails)
+
+
+def _answer(gold: str, result: Result, database: Database) -> str:
+    """Return the gold SQL as it is learnt: in the one surface that decoding can be held to, if that gives its result.
+
+    Else with texts in single quotes, single blanks and no semicolon at the end.
+    """
+    with suppress(QueryError):
+        written = canonical(gold, database.schema)
+        if same_result(result, database.run(written), ordered=is_ordered(gold, database.dialect)):
+            return written
+    spaced = _SPACE.sub(lambda piece: piece[1] or " ", single_quoted_values(gold, database.schema))
+    return spaced.strip().rstrip(";").rstrip()
 
 
 def _write(
@@ -258,16 +275,10 @@ def _write(
             writer.skip("its gold SQL does not run")
             failing.append(f"{question.place} ({question.database}): {database.fails[question.gold]}")
         else:
-            answer = _normal_form(question.gold, database.schema)
+            answer = database.answers[question.gold]
             facts = SqlFacts(question.database, question.gold, "spider", question.number)
             writer.add(split, {**_form(question.question, database.text, answer, text), "sql": facts.as_dict()})
     writer.notes += [f"left out, its gold SQL does not run: {case}" for case in failing[:_SHOWN]]
-
-
-def _normal_form(gold: str, schema: Schema) -> str:
-    """Return the gold SQL as it is learnt: texts in single quotes, single blanks, no semicolon at the end."""
-    spaced = _SPACE.sub(lambda piece: piece[1] or " ", single_quoted_values(gold, schema))
-    return spaced.strip().rstrip(";").rstrip()
 
 
 def _form(question: str, schema: str, answer: str, text: bool) -> dict[str, Any]:
