@@ -1,6 +1,6 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
-The public face: `train`, `resume`, `test`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each name
+The public face: `train`, `resume`, `test`, `score`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each name
 is imported when it is first used, so that `import myna` stays light and loads no tensor library.
 """
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from myna.exporting import fuse
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
+    from myna.text2sql.scoring import score
     from myna.training import resume, train
 
 # Before any library loads GNU's OpenMP: its threads otherwise spin for milliseconds at every barrier, and where another
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "load_recipe",
     "resume",
+    "score",
     "test",
     "train",
 ]
@@ -43,6 +45,7 @@ _HOMES = {
     "load": "myna.generation",
     "load_recipe": "myna.recipe",
     "resume": "myna.training",
+    "score": "myna.text2sql.scoring",
     "test": "myna.evaluation",
     "train": "myna.training",
 }
