@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,8 +29,12 @@ ROWS_COUNTED = 100_000
 """Up to so many rows are counted; of more, it is only known that there are more."""
 VALUES_KEPT = 60
 """Different values of a column that are kept."""
+_COLUMNS_READ = 300
+"""Columns of a table that are looked at; the rest have no role. A query can't be of any length."""
 _KEYS_ASKED = 200
 """Values of a possible foreign key that are looked up in the other table."""
+_SMALL_NUMBERS = 100
+_EXACT = 2.0**53
 _LONGEST_VALUE = 60
 
 
@@ -109,6 +113,7 @@ def profile(database: Database, *, seed: int = 0) -> Profile:
         except QueryError as error:
             unread[table.name] = str(error)
     columns = {each.table.name: _column_profiles(each, chosen) for each in readings}
+    _find_hidden_keys(readings, columns)
     keys = {each.table.name: _key(each, columns[each.table.name]) for each in readings}
     seen = [Seen(each.table, keys[each.table.name], _asked(columns[each.table.name])) for each in readings]
     whole = {each.table.name: each for each in readings if each.exact}
@@ -129,7 +134,7 @@ def profile(database: Database, *, seed: int = 0) -> Profile:
 
 
 def _read(database: Database, table: Table, chosen: random.Random) -> _Reading:
-    columns = tuple(column for column in table.columns if column.kind != "binary")
+    columns = tuple(column for column in table.columns if column.kind != "binary")[:_COLUMNS_READ]
     if not columns:
         return _Reading(table, (), (), 0, False)
     names = ", ".join(identifier(column.name, database.dialect) for column in columns)
@@ -197,11 +202,13 @@ def _column_profile(column: Column, cells: Sequence[Any], in_key: bool, chosen: 
 
 
 def _plain(cell: Any) -> Any:
-    """A cell as Python's plain values; numbers that SQL can't write as such become None, as if they were not there."""
+    """A cell as Python's plainest value: 1997 for 1997.0, and None for what is no number (NaN, infinity)."""
     if isinstance(cell, Decimal):
-        cell = int(cell) if cell == cell.to_integral_value() else float(cell)
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None
+        cell = float(cell) if cell.is_nan() or cell.is_infinite() or cell % 1 else int(cell)
+    if isinstance(cell, float):
+        if not math.isfinite(cell):
+            return None
+        return int(cell) if cell.is_integer() and abs(cell) < _EXACT else cell
     return cell
 
 
@@ -219,6 +226,30 @@ def _key(reading: _Reading, columns: Mapping[str, ColumnProfile]) -> str | None:
         return None
     first = [each for each in columns.values() if each.unique and looks_like_key(each.column.name, unique=True)]
     return first[0].column.name if first else None
+
+
+def _find_hidden_keys(readings: Sequence[_Reading], columns: Mapping[str, dict[str, ColumnProfile]]) -> None:
+    """Whole numbers that are all keys of one other table refer to it, whatever they are called: `Student.Advisor`.
+
+    Small numbers are among any table's keys, and are left what they are.
+    """
+    keys = {
+        each.table.name: {_plain(row[place]) for row in each.rows}
+        for each in readings
+        if each.exact and len(each.table.primary_key) == 1
+        for place, column in enumerate(each.columns)
+        if column.name == each.table.primary_key[0] and columns[each.table.name][column.name].role == "key"
+    }
+    for each in readings:
+        found = columns[each.table.name]
+        for place, column in enumerate(each.columns):
+            known = found[column.name]
+            if known.role != "measure" or known.distinct < 3 or not isinstance(known.minimum, int):
+                continue
+            if known.minimum >= _SMALL_NUMBERS:
+                cells = {_plain(row[place]) for row in each.rows} - {None}
+                if any(cells <= values for table, values in keys.items() if table != each.table.name):
+                    found[column.name] = replace(known, role="key", spread=())
 
 
 def _asked(columns: Mapping[str, ColumnProfile]) -> dict[str, Sequence[Value]]:

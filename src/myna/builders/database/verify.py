@@ -7,12 +7,12 @@ no words.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from myna.builders.database.profile import Profile
 from myna.builders.database.query import Aggregate, Arithmetic, InQuery, OneOf, Query, Rows, Where
 from myna.builders.database.sql import to_sql
 from myna.databases import Database, Result
@@ -26,8 +26,6 @@ Reason: TypeAlias = Literal[
 
 LONGEST_ANSWER = 1_000
 """Rows. Nobody reads more."""
-_SECONDS_A_TABLE = 20.0
-"""When queries of a table have taken so long, no more are run."""
 _ANSWERS_KEPT = 20_000
 _CELLS_KEPT = 400
 """Cells of an answer up to which it is kept for later candidates."""
@@ -43,46 +41,46 @@ class Verdict:
 
 
 class Verifier:
-    """Verifies queries on one database."""
+    """Verifies queries on one database.
 
-    def __init__(self, database: Database, profile: Profile) -> None:
+    seconds_a_table: when the queries of a table have taken so long, no more are run: tables of many millions of rows
+    cost a second a query, and the others shall have their turn.
+    """
+
+    def __init__(self, database: Database, *, seconds_a_table: float = 60.0) -> None:
         self._database = database
-        self._profile = profile
+        self._seconds_a_table = seconds_a_table
         self._answers: dict[str, Result] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def verify(self, query: Query) -> Verdict:
         """Run a query and those it must differ from. Raises `DatabaseError` when the database is gone."""
         sql = to_sql(query, self._database.dialect)
-        if any(self._seconds[table] > _SECONDS_A_TABLE for table in query.tables):
+        if any(self._seconds[table] > self._seconds_a_table for table in query.tables):
             return Verdict(sql, "takes too long")
         try:
             result = self._answer(query)
             return Verdict(sql, self._against(query, result), result)
         except QueryError as error:
-            return Verdict(sql, "takes too long" if error.kind == "time" else "does not run")
+            return Verdict(sql, "takes too long" if error.kind in ("time", "memory") else "does not run")
 
     def _answer(self, query: Query) -> Result:
         sql = to_sql(query, self._database.dialect)
         kept = self._answers.get(sql)
         if kept is not None:
             return kept
+        began = time.perf_counter()
         try:
             result = self._database.run(sql)
-        except QueryError as error:
-            if error.kind == "time":
-                self._spend(query, _SECONDS_A_TABLE / 2)
-            raise
-        self._spend(query, result.seconds)
+        finally:
+            seconds = time.perf_counter() - began
+            for table in query.tables:
+                self._seconds[table] += seconds
         if len(result.rows) * len(result.columns) <= _CELLS_KEPT:
             if len(self._answers) >= _ANSWERS_KEPT:
                 self._answers.clear()
             self._answers[sql] = result
         return result
-
-    def _spend(self, query: Query, seconds: float) -> None:
-        for table in query.tables:
-            self._seconds[table] += seconds
 
     def _against(self, query: Query, result: Result) -> Reason | None:
         """The first reason against a query that runs, cheap ones first."""

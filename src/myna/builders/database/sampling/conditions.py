@@ -40,6 +40,9 @@ _LOOKED_AT: Mapping[Role, float] = {
 _ORDERINGS: Mapping[ComparisonOperator, float] = {">": 4, "<": 3, ">=": 1.2, "<=": 1}
 _STRICT: Mapping[ComparisonOperator, float] = {">": 1, "<": 1}
 
+_PATTERNED = re.compile(r"CHAR|TEXT|CLOB|STRING", re.IGNORECASE)
+"""Types that LIKE takes in every database: not enumerations, networks or UUIDs."""
+
 Made = Condition | None
 _Kind = Callable[[Draw, ColumnOf, ColumnProfile], Made]
 
@@ -87,7 +90,7 @@ def _weights(draw: Draw, scope: Scope) -> dict[ColumnOf, float]:
 
 
 def _kinds(draw: Draw, column: ColumnOf, profile: ColumnProfile) -> dict[_Kind, float]:
-    text = profile.column.kind == "text" and profile.role in ("name", "category", "text")
+    text = _PATTERNED.search(profile.column.type) and profile.role in ("name", "category", "text")
     numbers = profile.role == "measure"
     compared = compares(profile)
     repeated = profile.distinct <= max(12, draw.profile.tables[column.table].rows // 2)
@@ -97,7 +100,7 @@ def _kinds(draw: Draw, column: ColumnOf, profile: ColumnProfile) -> dict[_Kind, 
         _unequal: 0.9 * (profile.role in ("category", "flag") and not profile.nulls),
         _one_of: 1.0 * (profile.role == "category" and profile.distinct > 2),
         _none_of: 0.3 * (profile.role == "category" and profile.distinct > 3 and not profile.nulls),
-        _matches: 1.4 * text,
+        _matches: 1.4 * bool(text),
         _compared: 4.0 * compared,
         _between: 1.3 * (compared and not has_clock(profile)),
         _against: 0.7 * numbers,
@@ -161,7 +164,7 @@ def _two_thresholds(draw: Draw, profile: ColumnProfile) -> tuple[Value, Value] |
 
 
 def _against(draw: Draw, column: ColumnOf, profile: ColumnProfile) -> Made:
-    if draw.chance(0.75):
+    if draw.chance(0.6):
         return AgainstAggregate(column, draw.weighted({">": 3, "<": 2}), Aggregate("avg", column))
     function = draw.weighted({"max": 2, "min": 1})
     operator: ComparisonOperator = "=" if draw.chance(0.7) else "<" if function == "max" else ">"

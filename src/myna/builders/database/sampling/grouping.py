@@ -86,7 +86,7 @@ def _grouped(draw: Draw, *, any_column: bool = False) -> tuple[Scope | None, _Gr
     if scope is None:
         return None, None, None
     groups = _groups(draw, scope, any_column=any_column)
-    narrowed = where(draw, scope, count=1) if draw.chance(0.2) else None
+    narrowed = where(draw, scope, count=1) if draw.chance(0.3) else None
     if groups and narrowed and any(each.column in groups.by for each in narrowed.conditions):
         narrowed = None
     return scope, groups, narrowed

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from myna.builders.database.query import Aggregate, AggregateName, ColumnOf, Comparison, Order, Query, Rows, Where
-from myna.builders.database.roles import can_be_averaged, can_be_summed
+from myna.builders.database.query import Aggregate, AggregateName, ColumnOf, Order, Query, Rows
+from myna.builders.database.roles import Role, can_be_averaged, can_be_summed
 from myna.builders.database.sampling.conditions import where
 from myna.builders.database.sampling.draw import SELECTED, Draw
 from myna.builders.database.sampling.scope import Scope, any_scope, reordered, single
@@ -21,7 +21,7 @@ def listing(draw: Draw) -> Query | None:
     if scope is None:
         return None
     narrowed = where(draw, scope) if draw.chance(0.72) else None
-    select = chosen(draw, scope, draw.weighted(_COLUMNS), but=named_exactly(narrowed))
+    select = chosen(draw, scope, draw.weighted(_COLUMNS))
     if not select:
         return None
     one_column = len(select) == 1 and not draw.profile.column(select[0]).unique
@@ -75,30 +75,22 @@ def measuring(draw: Draw) -> Query | None:
     return Query(tuple(measured), scope.subject, scope.joins, narrowed)
 
 
-def chosen(draw: Draw, scope: Scope, count: int, *, but: Collection[ColumnOf] = frozenset()) -> tuple[ColumnOf, ...]:
+def chosen(draw: Draw, scope: Scope, count: int, *roles: Role) -> tuple[ColumnOf, ...]:
     """Up to `count` columns that people want to see, the subject's more than others', names first.
 
-    but: columns whose value the question says already.
+    roles: only these. With one column of a thing that has a name, the name comes along more often than not.
     """
     linking = scope.linking
     weights = {
         column: SELECTED[profile.role] * (1.0 if column.table == scope.subject else 0.25)
-        for column, profile in draw.columns(scope.tables, *SELECTED)
-        if column not in but and (column not in linking or column.table == scope.subject)
+        for column, profile in draw.columns(scope.tables, *(roles or SELECTED))
+        if column not in linking or column.table == scope.subject
     }
     found = draw.several(weights, count)
+    names = [column for column in weights if draw.profile.column(column).role == "name"]
+    if names and not any(column in names for column in found) and draw.chance(0.4):
+        found = [draw.one(names), *found[1:]]
     return tuple(sorted(found, key=lambda column: (scope.tables.index(column.table), _place(draw, column))))
-
-
-def named_exactly(narrowed: Where | None) -> set[ColumnOf]:
-    """The columns whose one value a question names."""
-    if narrowed is None or narrowed.any:
-        return set()
-    return {
-        each.column
-        for each in narrowed.conditions
-        if isinstance(each, Comparison) and each.operator == "=" and isinstance(each.column, ColumnOf)
-    }
 
 
 def ordering(

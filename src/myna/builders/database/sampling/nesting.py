@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -24,7 +25,7 @@ from myna.builders.database.query import (
 from myna.builders.database.roles import can_be_averaged, can_be_summed, words_of
 from myna.builders.database.sampling.conditions import where
 from myna.builders.database.sampling.draw import Draw, usable, usable_joins
-from myna.builders.database.sampling.listing import LIMITS, chosen
+from myna.builders.database.sampling.listing import LIMITS, aggregates, chosen
 from myna.builders.database.sampling.scope import Scope, alone, any_scope, single
 from myna.builders.database.sampling.values import rounded
 
@@ -73,6 +74,8 @@ def combined(draw: Draw) -> Query | None:
     ways: dict[Callable[[Draw, _Operator], Query | None], float] = {_of_one_table: 2.5, _of_joined: 3}
     if operator == "except":
         ways |= {_without_partners: 3, _keys_without_partners: 2}
+    else:
+        ways |= {_of_two_tables: 1.2}
     return draw.weighted(ways)(draw, operator)
 
 
@@ -117,6 +120,8 @@ def _figure_or_columns(draw: Draw, scope: Scope) -> tuple[Item, ...]:
         return (Aggregate("count", Rows(scope.subject)),)
     if draw.chance(0.06):
         return (Rows(scope.subject),)
+    if draw.chance(0.08):
+        return tuple(aggregates(draw, scope.subject, 1))
     return chosen(draw, scope, draw.weighted({1: 0.6, 2: 0.3, 3: 0.1}))
 
 
@@ -133,7 +138,8 @@ def _of_joined(draw: Draw, operator: _Operator) -> Query | None:
 
 
 def _twice(draw: Draw, operator: _Operator, scope: Scope) -> Query | None:
-    columns = chosen(draw, scope, 2 if draw.chance(0.15) else 1)
+    # Amounts that two groups share by chance say nothing.
+    columns = chosen(draw, scope, 2 if draw.chance(0.15) else 1, "name", "category", "text", "key")
     columns = tuple(each for each in columns if each.table == scope.subject)
     if not columns:
         return None
@@ -169,7 +175,7 @@ def _without_partners(draw: Draw, operator: _Operator) -> Query | None:
         return None
     refers, referred = join.pairs[0]
     columns = chosen(draw, alone(referred.table), draw.weighted({1: 0.7, 2: 0.25, 3: 0.05}))
-    if not columns:
+    if not any(draw.profile.column(column).role in ("name", "key", "text") for column in columns):
         return None
     turned = Join(tuple((right, left) for left, right in join.pairs), join.inferred)
     inner = Scope(referred.table, refers.table, (turned,))
@@ -190,6 +196,23 @@ def _keys_without_partners(draw: Draw, operator: _Operator) -> Query | None:
     narrowed = where(draw, alone(refers.table), count=1) if draw.chance(0.3) else None
     right = Query((refers,), refers.table, where=narrowed)
     return Query((referred,), referred.table, set_operation=SetOperation(operator, right))
+
+
+def _of_two_tables(draw: Draw, operator: _Operator) -> Query | None:
+    """`SELECT name FROM students UNION SELECT name FROM teachers`: columns of one name, type and role."""
+    tables = [name for name, table in draw.profile.tables.items() if usable(table)]
+    alike = defaultdict(list)
+    for column, profile in draw.columns(tables, "name", "category", "date", "key"):
+        if profile.role != "date" or operator == "union":
+            alike[column.column.casefold(), profile.role, profile.column.type].append(column)
+    several = [columns for columns in alike.values() if len(columns) > 1]
+    if not several:
+        return None
+    first, second = draw.several(dict.fromkeys(draw.one(several), 1.0), 2)
+    if first.table == second.table:
+        return None
+    right = Query((second,), second.table)
+    return Query((first,), first.table, set_operation=SetOperation(operator, right))
 
 
 def _calculations(draw: Draw, table: str) -> list[Arithmetic]:

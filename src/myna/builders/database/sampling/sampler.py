@@ -6,17 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 
 from myna.builders.database.profile import Profile
-from myna.builders.database.query import (
-    Aggregate,
-    Arithmetic,
-    Item,
-    Query,
-)
+from myna.builders.database.query import Query
 from myna.builders.database.sampling.draw import Draw
 from myna.builders.database.sampling.grouping import bounded_groups, per_group, top_groups
 from myna.builders.database.sampling.listing import counting, everything, listing, measuring
 from myna.builders.database.sampling.nesting import calculated, combined, partners
-from myna.builders.database.sampling.scope import linking
+from myna.builders.database.sampling.sense import makes_sense
 
 _Make = Callable[[Draw], Query | None]
 
@@ -46,31 +41,9 @@ def sample_queries(profile: Profile, *, seed: int = 0, count: int | None = None)
     failures = 0
     while failures < _PATIENCE and (count is None or len(given) < count):
         query = draw.weighted(_CONSTRUCTS)(draw)
-        if query is None or query in given or not _uses_its_joins(query):
+        if query is None or query in given or not makes_sense(profile, query):
             failures += 1
             continue
         failures = 0
         given.add(query)
         yield query
-
-
-def _uses_its_joins(query: Query) -> bool:
-    """Whether the query needs its subject and every table at an end of its joins: else a join is idle.
-
-    A column that a join compares needs only one of the two tables. What is counted as rows needs its table.
-    """
-    if not query.joins:
-        return True
-    ends = set(query.tables) - {join.pairs[0][0].table for join in query.joins[1:]} | {query.table}
-    items: list[Item] = [*query.select, *query.group_by, *(order.item for order in query.order_by)]
-    if query.having:
-        items.append(query.having.aggregate)
-    if query.where:
-        items += [each.column for each in query.where.conditions]
-    between = linking(query.joins)
-    return ends <= {_table(item) for item in items if item not in between}
-
-
-def _table(item: Item) -> str:
-    argument = item.argument if isinstance(item, Aggregate) else item
-    return argument.left.table if isinstance(argument, Arithmetic) else argument.table
