@@ -23,11 +23,13 @@ class Database:
     >>> with Database.open("school.sqlite") as database:
     ...     database.run("SELECT name FROM students WHERE age > 20").rows
 
-    name: its address without a password. dialect: sqlglot's name of its SQL.
+    name: its address without a password. dialect: sqlglot's name of its SQL. address: where it is; only its `shown`
+    may be shown.
     """
 
     def __init__(self, address: Address, limits: Limits, double_quoted_strings: bool) -> None:
         """Use `Database.open`."""
+        self.address = address
         self.name = address.shown
         self._limits = limits
         self._worker = WorkerProcess(address, limits, double_quoted_strings=double_quoted_strings)
@@ -46,6 +48,10 @@ class Database:
         Raises `DatabaseError` when it can't be opened, `MissingDependency` when its driver is not installed.
         """
         return cls(Address.parse(url), limits or Limits(), double_quoted_strings)
+
+    def another(self, *, limits: Limits) -> Database:
+        """Open it once more, under other limits and in a process of its own, so that neither waits for the other."""
+        return Database(self.address, limits, double_quoted_strings=False)
 
     @property
     def schema(self) -> Schema:

@@ -56,7 +56,7 @@ def sample_values(database: Database, table: Table, count: int = 3) -> dict[str,
         for column in table.columns
         if column.kind != "binary"
         and not (column.kind == "number" and column.name in linked)
-        and not _SECRET.search(column.name)
+        and not holds_secrets(column.name)
     ]
     if not telling or count < 1:
         return {}
@@ -74,12 +74,17 @@ def sample_values(database: Database, table: Table, count: int = 3) -> dict[str,
     return found
 
 
+def holds_secrets(column: str) -> bool:
+    """Return whether a column's name speaks of passwords or tokens: its cells are shown nowhere and indexed nowhere."""
+    return _SECRET.search(column) is not None
+
+
 def _different(values: Sequence[Any], count: int) -> list[Any]:
     found: dict[str, Any] = {}
     for value in values:
         if len(found) == count:
             break
-        shown = _literal(value)
+        shown = value_text(value)
         if shown is not None and shown.strip("' "):
             found.setdefault(shown, value)
     return list(found.values())
@@ -118,7 +123,7 @@ def _column(
         )
     if column.comment:
         yield _comment(column.comment)
-    values = [shown for value in samples if (shown := _literal(value)) is not None]
+    values = [shown for value in samples if (shown := value_text(value)) is not None]
     if values:
         yield f"({', '.join(values)})"
 
@@ -131,7 +136,7 @@ def _comment(comment: str) -> str:
     return f"{{{_cut(comment, LONGEST_COMMENT)}}}" if comment else ""
 
 
-def _literal(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
     """Return a value as SQL, None for what is not shown."""
     if value is None or isinstance(value, bytes | bytearray | memoryview):
         return None

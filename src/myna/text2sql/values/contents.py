@@ -1,0 +1,52 @@
+"""What conditions may say in decoding constrained by content: the literals that the question names and a column has.
+
+An equality takes a cell of its column that the question names; a comparison takes a number of the question. A column
+that can't be so filled stands in no such condition. Limits nothing where the index can't know: columns that it has not,
+or not completely. Source of the rule: issue 5 of this project, part 6; measured by benchmarks/values.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from myna.databases import Schema
+from myna.text2sql.grammar import Literal, Values
+from myna.text2sql.values.index import ValueIndex
+from myna.text2sql.words import dates, numbers
+
+_FLAG_VALUES = 3
+_ROWS_OF_A_FLAG = 20
+"""A column of so few values in so many rows is a flag, which questions mean without saying its value: "married"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """values: for `grammar.grammar`. free: nothing that the question says is in the database, so nothing is limited."""
+
+    values: Values
+    free: bool
+
+
+def contents(index: ValueIndex, schema: Schema, question: str) -> Contents:
+    """Return what the conditions of a query that answers `question` over `schema` may hold.
+
+    schema: the tables and columns of the prompt, all or some of the database's.
+    """
+    named = [number.value for number in numbers(question)]
+    compared: list[Literal] = list(dict.fromkeys([*named, *dates(question)]))
+    shown = {(table.name, column.name): column for table in schema.tables for column in table.columns}
+    equal: dict[tuple[str, str], list[Literal]] = {}
+    complete = {(each.table, each.name): each.complete for each in index.columns}
+    for place, column in shown.items():
+        if complete.get(place) or (place not in complete and column.kind == "number"):
+            equal[place] = [] if complete.get(place) else list(dict.fromkeys(named))
+    for found in index.find(question, tables={table.name for table in schema.tables}):
+        indexed = index.columns[found.column]
+        if (place := (indexed.table, indexed.name)) in equal and found.value not in equal[place]:
+            equal[place].append(found.value)
+    if not compared and not any(equal.values()):
+        return Contents(Values(), free=True)
+    for number, each in enumerate(index.columns):
+        if each.values <= _FLAG_VALUES and each.rows >= _ROWS_OF_A_FLAG and (place := (each.table, each.name)) in equal:
+            equal[place] = list(dict.fromkeys([*equal[place], *index.values_of(number)]))
+    return Contents(Values(equal, compared), free=False)

@@ -1,0 +1,243 @@
+"""A question → the cells that runs of its words name: by key, by pinyin, with typos, in part. Numbers by their value.
+
+Works on an index's file (`file.py`) and knows nothing else of the database. Every run of words is looked up, so that
+whoever asks can choose between "New York" and "York"; typos and parts are looked for only where nothing fits exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+from myna.text2sql.grammar import Literal
+from myna.text2sql.values.file import SHORTEST_IN_TRIGRAMS, for_trigrams
+from myna.text2sql.values.pinyin import in_pinyin
+from myna.text2sql.words import Word, has_han, is_han, key, key_of, numbers, singular, words
+
+_WORDS_IN_A_RUN = 30
+_CANDIDATES = 50
+"""Cells that are compared letter by letter, for each run of words that nothing fits exactly."""
+_COMMON = 20_000
+"""A trigram in more cells tells too little for what it takes to count them."""
+_TRIGRAMS = 12
+"""The rarest of a run, which are looked up."""
+_BY_PINYIN, _OTHER_CHARACTERS, _LEAST_PART = 0.9, 0.8, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A cell and the words that name it. start, stop: in the question. column: its place among the index's columns."""
+
+    column: int
+    value: Literal
+    start: int
+    stop: int
+    score: float
+    how: OneOf["words", "pinyin", "typo", "part", "number"]
+    is_common: bool = False
+    """Whether the words are such as "the"."""
+
+
+class Finder:
+    """Looks questions up in one index file."""
+
+    def __init__(self, connection: sqlite3.Connection, firsts: Sequence[int], schema_words: Collection[str]) -> None:
+        """firsts: the first cell of each column. schema_words: of tables and columns; never taken for typos."""
+        self._connection = connection
+        self._firsts = firsts
+        self._schema_words = schema_words
+
+    def find(self, question: str, ranges: Sequence[tuple[int, int]]) -> list[Found]:
+        """Return what is found among the cells in `ranges` (first and last id)."""
+        asked = words(question)
+        exact = [*self._by_key(asked, ranges), *self._by_pinyin(asked, ranges)]
+        telling = [each for each in exact if not each.is_common]
+        taken = [any(each.start <= word.start and word.stop <= each.stop for each in telling) for word in asked]
+        return [*exact, *self._numbers(question, ranges), *self._nearly(asked, taken, ranges)]
+
+    def _by_key(self, asked: Sequence[Word], ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
+        runs = _runs(asked)
+        for found, by_pinyin, cell, value in self._look_up(runs, ranges):
+            if isinstance(value, str) and not (by_pinyin and _han(value) < 2):
+                for first, last in runs[found]:
+                    part = asked[first : last + 1]
+                    common = all(word.is_stop_word for word in part)
+                    if by_pinyin:
+                        yield self._found(cell, value, part, _BY_PINYIN, "pinyin", common)
+                    else:
+                        yield self._found(cell, value, part, 1.0, "words", common)
+
+    def _by_pinyin(self, asked: Sequence[Word], ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
+        """Find what Chinese words name in Latin letters, or in other characters of the same sound."""
+        runs: dict[str, list[tuple[int, int]]] = {}
+        for text, places in _runs(asked).items():
+            if _han(text) >= 2:
+                runs.setdefault(in_pinyin(text), []).extend(places)
+        for found, by_pinyin, cell, value in self._look_up(runs, ranges) if runs else ():
+            for first, last in runs[found]:
+                part = asked[first : last + 1]
+                written = key(part)
+                if by_pinyin and key_of(str(value)) != written and len(written) >= 3:
+                    yield self._found(cell, value, part, _OTHER_CHARACTERS, "pinyin")
+                elif not by_pinyin and isinstance(value, str) and not has_han(value):
+                    yield self._found(cell, value, part, _BY_PINYIN, "pinyin")
+
+    def _numbers(self, question: str, ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
+        named = numbers(question)
+        keys = {word.text for number in named for word in words(str(abs(number.value)))}
+        for _, _, cell, value in self._look_up(keys, ranges) if named else ():
+            if not isinstance(value, str):
+                for number in named:
+                    if number.value == value:
+                        yield Found(self._column(cell), value, number.start, number.stop, 1.0, "number")
+
+    def _look_up(self, keys: Collection[str], ranges: Sequence[tuple[int, int]]) -> list[tuple[str, int, int, Literal]]:
+        """Return key, whether by pinyin, id and value of the cells with these keys."""
+        sql = (
+            "SELECT keys.key, by_pinyin, cell, value FROM keys JOIN cells ON cells.id = keys.cell "
+            "WHERE keys.key IN (SELECT value FROM json_each(?)) AND cell BETWEEN ? AND ?"
+        )
+        listed = json.dumps(list(keys))
+        return [row for bounds in ranges for row in self._connection.execute(sql, (listed, *bounds))]
+
+    def _nearly(
+        self, asked: Sequence[Word], taken: Sequence[bool], ranges: Sequence[tuple[int, int]]
+    ) -> Iterator[Found]:
+        """Find cells of which a run of words, not taken yet, is a typo or a part."""
+        for run in _untaken(asked, taken, self._schema_words):
+            alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, ranges)}
+            for cell, (value, cell_key) in alike.items():
+                nearest = max(_windows(run), key=lambda part: (_likeness(key(part), cell_key), -len(part)))
+                likeness = _likeness(key(nearest), cell_key)
+                if likeness and not self._is_of_the_schema(nearest):
+                    yield self._found(cell, value, nearest, likeness, "typo")
+                elif (part := _part(run, words(value))) is not None and not self._is_of_the_schema(part[0]):
+                    yield self._found(cell, value, part[0], part[1], "part")
+
+    def _alike(self, text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str, str]]:
+        """Yield id, value and key of the cells that share most of the text's rare trigrams."""
+        doubled = for_trigrams(text)
+        trigrams = {doubled[place : place + 3] for place in range(len(doubled) - 2)}
+        if len(doubled) < SHORTEST_IN_TRIGRAMS or not trigrams:
+            return
+        counted = self._connection.execute(
+            "SELECT term, doc FROM trigram_counts WHERE term IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(trigrams)),),
+        ).fetchall()
+        rare = sorted((count, term) for term, count in counted if count <= _COMMON)[:_TRIGRAMS]
+        if not rare:
+            return
+        match = " OR ".join('"' + term.replace('"', '""') + '"' for _, term in rare)
+        sql = (
+            "SELECT cells.id, cells.value, cells.key FROM (SELECT rowid FROM trigrams WHERE trigrams MATCH ? "
+            "AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?) AS near JOIN cells ON cells.id = near.rowid"
+        )
+        for first, last in ranges:
+            yield from self._connection.execute(sql, (match, first, last, _CANDIDATES))
+
+    def _is_of_the_schema(self, part: Sequence[Word]) -> bool:
+        return all(word.is_stop_word or singular(word.text) in self._schema_words for word in part)
+
+    def _column(self, cell: int) -> int:
+        return bisect_right(self._firsts, cell) - 1
+
+    def _found(
+        self,
+        cell: int,
+        value: Literal,
+        part: Sequence[Word],
+        score: float,
+        how: OneOf["words", "pinyin", "typo", "part", "number"],
+        is_common: bool = False,
+    ) -> Found:
+        return Found(self._column(cell), value, part[0].start, part[-1].stop, score, how, is_common)
+
+
+def _runs(asked: Sequence[Word]) -> dict[str, list[tuple[int, int]]]:
+    """Return the key of each run of words, and where it is: first and last word."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for first in range(len(asked)):
+        for last in range(first, min(first + _WORDS_IN_A_RUN, len(asked))):
+            found.setdefault(key(asked[first : last + 1]), []).append((first, last))
+    return found
+
+
+def _han(text: str) -> int:
+    return sum(map(is_han, text))
+
+
+def _untaken(asked: Sequence[Word], taken: Sequence[bool], schema_words: Collection[str]) -> Iterator[Sequence[Word]]:
+    """Yield the longest runs of words that nothing took, without words at their ends that name nothing."""
+    run: list[Word] = []
+    for word, is_taken in [*zip(asked, taken, strict=True), (Word("", 0, 0), True)]:
+        if not is_taken:
+            run.append(word)
+            continue
+        while run and _names_nothing(run[0], schema_words):
+            run.pop(0)
+        while run and _names_nothing(run[-1], schema_words):
+            run.pop()
+        if run:
+            yield run
+        run = []
+
+
+def _names_nothing(word: Word, schema_words: Collection[str]) -> bool:
+    return word.is_stop_word or word.is_number or singular(word.text) in schema_words
+
+
+def _pieces(run: Sequence[Word]) -> list[str]:
+    """Return the texts whose trigrams a cell should share: the whole run, each word, each row of Chinese characters."""
+    rows = "".join(word.text if is_han(word.text) else " " for word in run).split()
+    return list(dict.fromkeys([key(run), *(word.text for word in run), *rows]))
+
+
+def _windows(run: Sequence[Word]) -> Iterable[Sequence[Word]]:
+    for first in range(len(run)):
+        for last in range(first, min(first + _WORDS_IN_A_RUN, len(run))):
+            yield run[first : last + 1]
+
+
+def _likeness(written: str, cell: str) -> float:
+    """Return how much alike a word and a cell are when one is a typo of the other, else 0.
+
+    A typo leaves the first letter and all digits; one in four to seven letters (or in three Chinese characters), two in
+    eight to fifteen, three in more. A letter too many, too few, another one, or two in the wrong order is one typo.
+    """
+    from rapidfuzz.distance import OSA
+
+    shortest = min(len(written), len(cell))
+    if abs(len(written) - len(cell)) > 3 or shortest < (3 if has_han(cell) else 4):
+        return 0.0
+    if written[0] != cell[0] or [c for c in written if c.isdigit()] != [c for c in cell if c.isdigit()]:
+        return 0.0
+    allowed = 1 if shortest < 8 else 2 if shortest < 16 else 3
+    distance = OSA.distance(written, cell, score_cutoff=allowed)
+    return 0.95 * (1 - distance / max(len(written), len(cell))) if distance <= allowed else 0.0
+
+
+def _part(run: Sequence[Word], cell: Sequence[Word]) -> tuple[Sequence[Word], float] | None:
+    """Return the longest common run of words and its score, when it is at least half of the cell and says something."""
+    texts = [word.text for word in cell]
+    best: tuple[int, Sequence[Word]] = (0, ())
+    for first in range(len(run)):
+        for start in range(len(texts)):
+            length = 0
+            while (
+                first + length < len(run)
+                and start + length < len(texts)
+                and run[first + length].text == texts[start + length]
+            ):
+                length += 1
+            part = run[first : first + length]
+            letters = sum(len(word.text) for word in part)
+            if letters > best[0] and not all(word.is_stop_word or word.is_number for word in part):
+                best = letters, part
+    whole = sum(map(len, texts))
+    if best[0] < (2 if has_han("".join(texts)) else 4) or best[0] < _LEAST_PART * whole:
+        return None
+    return best[1], 0.7 * best[0] / whole
