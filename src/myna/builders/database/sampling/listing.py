@@ -24,8 +24,8 @@ def listing(draw: Draw) -> Query | None:
     select = chosen(draw, scope, draw.weighted(_COLUMNS))
     if not select:
         return None
-    one_column = len(select) == 1 and not draw.profile.column(select[0]).unique
-    distinct = draw.chance(0.65 if scope.fans_out else 0.35 if one_column else 0.06)
+    unique = not scope.fans_out and any(draw.profile.column(column).unique for column in select)
+    distinct = not unique and draw.chance(0.65 if scope.fans_out else 0.35 if len(select) == 1 else 0.06)
     order, limit = ordering(draw, scope, select if distinct else None) if draw.chance(0.3) else ((), None)
     return Query(select, scope.subject, scope.joins, narrowed, order_by=order, limit=limit, distinct=distinct)
 

@@ -1,0 +1,94 @@
+"""The same questions on every kind of database: what is sampled runs on PostgreSQL, MariaDB and DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from databases.servers import Server, mariadb_admin, postgres_admin
+from myna.builders.database.profile import Profile, profile
+from myna.builders.database.query import ColumnOf
+from myna.builders.database.sampling import sample_queries
+from myna.builders.database.verify import Verifier
+from myna.databases import Database
+from myna.text2sql.surface import canonical
+from shop_database import statements
+
+POSTGRES_ONLY = (
+    "CREATE TYPE mood AS ENUM ('glad', 'sad', 'calm')",
+    'CREATE SCHEMA "Other"',
+    'CREATE TABLE "Other"."Mood Log" (id uuid PRIMARY KEY, felt mood, tags text[], data jsonb, "Größe" numeric(5, 2), '
+    "at timestamptz, near point, span interval, doc xml, paid money, host inet, "
+    '"doubled" numeric GENERATED ALWAYS AS ("Größe" * 2) STORED)',
+    """INSERT INTO "Other"."Mood Log" SELECT md5(n::text)::uuid, (ARRAY['glad', 'sad', 'calm'])[1 + n % 3]::mood,
+    ARRAY['a', 'b'], '{"k": 1}', n / 4.0, timestamptz '2020-01-01 10:00+00' + n * interval '9 days', point(n, n),
+    n * interval '1 hour', '<a/>', n::text::money, '10.0.0.1'::inet + n FROM generate_series(1, 50) AS n""",
+    """CREATE VIEW sad_moods AS SELECT felt, "Größe" FROM "Other"."Mood Log" WHERE felt = 'sad'""",
+    "COMMENT ON COLUMN customers.born IS 'date of birth'",
+)
+
+
+def hold(url: str | Path, count: int = 250) -> Profile:
+    """Sample and verify on a database; every query must run, in the one surface, and many must say something."""
+    with Database.open(url) as database:
+        described = profile(database)
+        assert not described.unread
+        verifier = Verifier(database)
+        verdicts = [verifier.verify(query) for query in sample_queries(described, seed=3, count=count)]
+        for verdict in verdicts:
+            if verdict.reason == "does not run":
+                database.run(verdict.sql)  # shows the database's own message
+            assert canonical(verdict.sql, database.schema, dialect=database.dialect) == verdict.sql
+        assert sum(verdict.reason is None for verdict in verdicts) > count / 3
+        return described
+
+
+def test_postgres(postgres: Server) -> None:
+    with postgres_admin(postgres) as admin:
+        admin.execute("CREATE DATABASE shop")
+    with postgres_admin(postgres, "shop") as admin:
+        for statement in (*statements(), *POSTGRES_ONLY):
+            admin.execute(statement)
+    described = hold(postgres.url("shop"), 600)
+    moods = described.tables["Other.Mood Log"].columns
+    assert {name: moods[name].role for name in ("id", "felt", "Größe", "at", "doubled")} == {
+        "id": "key",
+        "felt": "category",
+        "Größe": "measure",
+        "at": "date",
+        "doubled": "measure",
+    }
+    assert {moods[name].role for name in ("tags", "data", "near", "span", "doc")} == {"other"}
+    assert described.column(ColumnOf("customers", "born")).column.comment == "date of birth"
+    assert described.column(ColumnOf("orders", "paid")).role == "flag"
+
+
+def test_mariadb(mariadb: Server) -> None:
+    with mariadb_admin(mariadb) as admin:
+        admin.cursor().execute("CREATE DATABASE shop")
+    with mariadb_admin(mariadb, "shop") as admin:
+        for statement in statements():
+            admin.cursor().execute(statement)
+    described = hold(mariadb.url("shop"))
+    assert described.column(ColumnOf("customers", "born")).role == "date"
+
+
+def test_duckdb(tmp_path: Path) -> None:
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        for statement in statements():
+            connection.execute(statement)
+    described = hold(path)
+    assert described.column(ColumnOf("products", "price")).role == "measure"
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "duckdb"])
+def test_a_year_of_the_databases_own_dates_is_a_range(dialect: str) -> None:
+    from myna.builders.database.query import DatePart, Query, Where
+    from myna.builders.database.sql import to_sql
+
+    born = ColumnOf("customers", "born")
+    query = Query((born,), "customers", where=Where((DatePart(born, "year", "=", 1990),)))
+    assert to_sql(query, dialect).endswith("WHERE born >= '1990-01-01' AND born < '1991-01-01'")
