@@ -1,0 +1,262 @@
+"""Queries in English: natural, unambiguous, the same for the same seed, and never of a form of the other side."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from myna.builders.database.choice import Chooser, Forms, all_forms
+from myna.builders.database.english import forms, say
+from myna.builders.database.lexicon import Lexicon
+from myna.builders.database.phrasing import phrase, phrasings
+from myna.builders.database.profile import Profile
+from myna.builders.database.query import (
+    AgainstAggregate,
+    Aggregate,
+    Arithmetic,
+    Between,
+    ColumnOf,
+    Comparison,
+    DatePart,
+    Having,
+    InQuery,
+    Matches,
+    Missing,
+    OneOf,
+    Order,
+    Query,
+    Rows,
+    SetOperation,
+    Where,
+)
+from myna.builders.database.sampling import sample_queries
+from question_school import (
+    ARTICLE_QUESTIONS,
+    TO_SCHOOL,
+    school,
+    school_lexicon,
+    school_profile,
+    student,
+    students_where,
+)
+
+COUNT = Aggregate("count", Rows("students"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    return school_profile(tmp_path_factory.mktemp("school"))
+
+
+@pytest.fixture(scope="module")
+def lexicon(found: Profile) -> Lexicon:
+    return school_lexicon(found)
+
+
+def ways(query: Query, lexicon: Lexicon, *, count: int = 400) -> set[str]:
+    """All that is said of a query with many seeds, on both sides."""
+    said = (
+        phrase(query, lexicon, "en", side=side, random=random.Random(seed))
+        for side in ("train", "test")
+        for seed in range(count)
+    )
+    return {each for each in said if each}
+
+
+@pytest.mark.parametrize(("question", "query"), [(question, query) for question, _, query in ARTICLE_QUESTIONS])
+def test_the_questions_of_the_articles_are_among_ours(question: str, query: Query, lexicon: Lexicon) -> None:
+    assert question in ways(query, lexicon, count=3000)
+
+
+CASES = [
+    (students_where(Comparison(student("Height"), ">", 170)), "taller than 170"),
+    (students_where(Comparison(student("Age"), "<", 14)), "younger than 14"),
+    (students_where(Comparison(student("Age"), ">=", 14)), "an age of at least 14"),
+    (students_where(Comparison(student("Age"), ">", 14)), "whose age is over 14"),
+    (students_where(Between(student("Age"), 13, 15)), "whose age is between 13 and 15"),
+    (students_where(Matches(student("Name"), "begins", "Wang")), 'whose name starts with "Wang"'),
+    (students_where(Matches(student("Name"), "contains", "an", negated=True)), 'does not contain "an"'),
+    (students_where(Missing(student("phone_number"))), "with no phone number"),
+    (students_where(Missing(student("phone_number"), negated=True)), "with a phone number"),
+    (students_where(OneOf(student("Age"), (12, 13))), "whose age is 12 or 13"),
+    (students_where(Comparison(student("Grade"), "=", 9)), "in ninth grade"),
+    (students_where(Comparison(student("School"), "=", "Riverside School")), "at Riverside School"),
+    (students_where(DatePart(student("dateOfBirth"), "year", "=", 2010)), "born in 2010"),
+    (students_where(DatePart(student("dateOfBirth"), "month", "=", 3)), "born in March"),
+    (students_where(Comparison(student("dateOfBirth"), "<", "2010-03-04")), "born before 2010-03-04"),
+    (students_where(Comparison(student("dateOfBirth"), "<", "2010-03-04")), "born before March 4, 2010"),
+    (
+        students_where(AgainstAggregate(student("Height"), ">", Aggregate("avg", student("Height")))),
+        "taller than the average of all students",
+    ),
+    (
+        Query((student("Name"),), "students", order_by=(Order(student("Height"), True),), limit=3),
+        "the three tallest students",
+    ),
+    (
+        Query((student("Name"),), "students", order_by=(Order(student("Age"), True),), limit=1),
+        "Who is the oldest student?",
+    ),
+    (
+        Query((student("Name"),), "students", order_by=(Order(student("dateOfBirth"), True),), limit=1),
+        "the youngest student",
+    ),
+    (
+        Query((student("Name"),), "students", order_by=(Order(student("Weight"), True),), limit=5),
+        "the top 5 students by weight",
+    ),
+    (Query((student("Name"),), "students", order_by=(Order(student("Name"), False),)), "in alphabetical order of name"),
+    (
+        Query((student("School"), COUNT), "students", group_by=(student("School"),)),
+        "How many students are there for each school?",
+    ),
+    (
+        Query((school("Name"),), "students", (TO_SCHOOL,), None, (school("SchoolID"),), Having(COUNT, ">", 3)),
+        "Which schools have more than 3 students?",
+    ),
+    (
+        Query(
+            (school("Name"),),
+            "students",
+            (TO_SCHOOL,),
+            group_by=(school("SchoolID"),),
+            order_by=(Order(COUNT, True),),
+            limit=1,
+        ),
+        "Which school has the most students?",
+    ),
+    (
+        Query((student("Name"),), "students", (TO_SCHOOL,), Where((Comparison(school("City"), "=", "Beijing"),))),
+        "students whose school is in Beijing",
+    ),
+    (
+        Query((student("Name"),), "students", (TO_SCHOOL,), Where((Comparison(school("numOfStaff"), ">", 30),))),
+        "students whose school has more than 30 staff",
+    ),
+    (Query((student("Name"), school("Name")), "students", (TO_SCHOOL,)), "names and school names of"),
+    (
+        Query(
+            (school("Name"),),
+            "schools",
+            where=Where((InQuery(school("SchoolID"), Query((student("school_id"),), "students"), negated=True),)),
+        ),
+        "schools with no students",
+    ),
+    (
+        Query(
+            (student("School"),),
+            "students",
+            where=Where((Comparison(student("Age"), ">", 14),)),
+            set_operation=SetOperation("except", students_where(Comparison(student("Grade"), "=", 8), select="School")),
+        ),
+        ", but not of students",
+    ),
+    (
+        Query(
+            (ColumnOf("cars", "model"),), "cars", where=Where((Comparison(ColumnOf("cars", "maxSpeedKmh"), ">", 120),))
+        ),
+        "faster than 120 km/h",
+    ),
+    (
+        Query((ColumnOf("cars", "model"),), "cars", order_by=(Order(ColumnOf("cars", "price"), False),), limit=1),
+        "the model of the cheapest car",
+    ),
+    (
+        Query(
+            (ColumnOf("cars", "model"), Arithmetic("-", ColumnOf("cars", "price"), ColumnOf("cars", "cost"))), "cars"
+        ),
+        "difference price minus cost",
+    ),
+    (
+        Query(
+            (Aggregate("min", student("Age")), Aggregate("max", student("Age")), Aggregate("avg", student("Age"))),
+            "students",
+        ),
+        "lowest, highest and average age of students",
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "words"), CASES, ids=[words for _, words in CASES])
+def test_it_is_said_as_people_say_it(query: Query, words: str, lexicon: Lexicon) -> None:
+    assert any(words in question for question in ways(query, lexicon)), sorted(ways(query, lexicon))[:20]
+
+
+def test_or_and_and_can_not_be_misread(lexicon: Lexicon) -> None:
+    conditions = (Comparison(student("Age"), "=", 12), Comparison(student("Height"), ">", 160))
+    for question in ways(students_where(*conditions, either=True), lexicon):
+        assert re.search(r" or (who|whose|are|have|is|has) ", question), question
+    assert not any(" or " in each for each in ways(students_where(*conditions), lexicon))
+
+
+AMBIGUOUS = [
+    Query((student("Name"),), "students", limit=3),
+    Query((COUNT,), "students", group_by=(student("School"),)),
+    Query((student("Name"), COUNT), "students"),
+    Query((student("Name"), student("Name")), "students"),
+    students_where(Comparison(student("Name"), "<", "Li")),
+    students_where(AgainstAggregate(student("Height"), ">", Aggregate("avg", student("Weight")))),
+]
+
+
+@pytest.mark.parametrize("query", AMBIGUOUS)
+def test_what_could_mean_two_things_is_not_asked(query: Query, lexicon: Lexicon) -> None:
+    assert not ways(query, lexicon, count=30)
+
+
+def sentences() -> list[Forms]:
+    return all_forms(vars(forms))
+
+
+def test_no_form_belongs_to_both_sides_and_each_side_has_some() -> None:
+    def plain(form: str) -> str:
+        return re.sub(r"\W+", " ", re.sub(r"\{\w+\}", "_", form)).casefold().strip()
+
+    for each in sentences():
+        train, test = ({plain(form) for form in each.of(side)} for side in ("train", "test"))
+        assert train
+        assert test
+        assert not train & test
+
+
+def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, lexicon: Lexicon) -> None:
+    used: dict[str, set[str]] = {"train": set(), "test": set()}
+    for number, query in enumerate(sample_queries(found, seed=3, count=300)):
+        for side in ("train", "test"):
+            said = say(query, lexicon, Chooser(side, random.Random(number)))  # type: ignore[arg-type]
+            if said:
+                used[side] |= set(said.forms)
+                assert said.forms
+    assert len(used["train"]) > 50
+    assert len(used["test"]) > 40
+    assert not used["train"] & used["test"]
+
+
+def test_most_sampled_queries_can_be_said_and_read_as_sentences(found: Profile, lexicon: Lexicon) -> None:
+    queries = list(sample_queries(found, seed=5, count=300))
+    said = [phrase(query, lexicon, "en", side="train", random=random.Random(7)) for query in queries]
+    questions = [each for each in said if each]
+    assert len(questions) > 0.85 * len(queries)
+    for question in questions:
+        assert "  " not in question
+        assert "{" not in question
+        assert not re.search(r"\ba [aeiou](?!ni|ne|se)|\ban [^aeiouhAEFHILMNORSX\"]", question), question
+        assert not re.search(r"\b(of of|the the|with with|is is|and and)\b", question), question
+
+
+def test_the_same_seed_gives_the_same_question_and_several_are_different(lexicon: Lexicon) -> None:
+    query = students_where(Comparison(student("Age"), ">", 14), Comparison(student("Height"), ">", 160))
+    first, second = (phrasings(query, lexicon, "en", side="train", random=random.Random(4), count=5) for _ in range(2))
+    assert first == second
+    assert len({each.text for each in first}) == 5
+    assert len({each.forms[0] for each in first}) >= 4
+
+
+def test_a_hint_is_said_once_and_with_its_value(lexicon: Lexicon) -> None:
+    query = students_where(Comparison(student("Grade"), "=", 9))
+    hinted = [each for each in ways(query, lexicon) if re.search(r"[.?] (The value|Ninth)", each)]
+    assert hinted
+    assert all(re.search(r"\b9\b", each) for each in hinted)
+    assert any(each.endswith("The value for ninth grade is 9.") for each in hinted)
