@@ -111,8 +111,8 @@ HOW_MANY = Forms(
     ("{things}总共有几{m}？", "数一数有多少{m}{things}。", "{things}一共多少{m}？", "请统计有多少{m}{things}。"),
 )
 HOW_MANY_THERE = Forms(
-    ("{place}有多少{m}{noun}？", "{place}一共有多少{m}{noun}？"),
-    ("统计{place}有多少{m}{noun}。", "{place}总共有几{m}{noun}？"),
+    ("{place}有多少{m}{noun}？", "{place}一共有多少{m}{noun}？", "统计{place}有多少{m}{noun}。"),
+    ("{place}总共有几{m}{noun}？", "数一数{place}有多少{m}{noun}。"),
 )
 HOW_MANY_DIFFERENT = Forms(
     ("{things}有多少种不同的{c}？", "{things}的不同{c}有多少个？"), ("{things}的{c}去重后有几个？",)
