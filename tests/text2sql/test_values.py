@@ -98,6 +98,17 @@ def test_words_that_mean_nothing_and_numbers_of_no_column_find_nothing(index):
     assert found(index, "students of the 1.9 grade") == []
 
 
+def test_a_word_that_is_part_of_many_cells_names_none_of_them(tmp_path):
+    connection = sqlite3.connect(tmp_path / "unis.sqlite")
+    connection.execute("CREATE TABLE schools (name TEXT)")
+    connection.executemany("INSERT INTO schools VALUES (?)", [(f"University {chr(65 + n)}",) for n in range(20)])
+    connection.commit()
+    connection.close()
+    with Database.open(tmp_path / "unis.sqlite") as database, ValueIndex.open(database, folder=tmp_path / "i") as index:
+        assert found(index, "How many go to a university?") == []
+        assert found(index, "How many go to university c?") == [("name", "University C")]
+
+
 def test_only_the_tables_asked_for_are_searched(index):
     assert found(index, "wang junjian", tables={"学生"}) == [("姓名", "王军建")]
     assert found(index, "wang junjian", tables=()) == []

@@ -53,15 +53,16 @@ class Cells:
 
 
 def read_cells(database: Database) -> Iterator[Cells]:
-    """Yield the columns that have cells to be found, in the schema's order. Tables that can't be read are left out.
+    """Yield the columns that have cells to be found: of tables in the schema's order, then of views.
 
-    database: opened with `LIMITS`. Raises `DatabaseError`.
+    Tables that can't be read are left out, and those that no time is left for. database: opened with `LIMITS`. Raises
+    `DatabaseError`.
     """
     end = time.monotonic() + SECONDS_TO_READ
     left = CELLS
-    for table in database.schema.tables:
+    for table in sorted(database.schema.tables, key=lambda table: table.is_view):
         columns = [column for column in table.columns if column.kind in _SEEN and not holds_secrets(column.name)]
-        if not columns:
+        if not columns or time.monotonic() > end:
             continue
         for cells in _of_table(database, table, columns, end):
             if _is_worth_keeping(cells, table) and len(cells.values) <= left:

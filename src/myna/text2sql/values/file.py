@@ -1,7 +1,7 @@
 """The index's file: cells of a database, by key and by trigrams, in SQLite.
 
     columns   id, table, name, whether complete, rows seen, first and last of its cells
-    cells     value and key of each; ids ascend in the schema's order
+    cells     value and key of each; ids ascend column by column
     keys      key → cell, by spelling and, for Chinese cells, by pinyin
     trigrams  full-text index over the keys, in which each Chinese character stands twice: a trigram is then a pair
 

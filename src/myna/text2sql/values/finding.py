@@ -110,9 +110,9 @@ class Finder:
         """Find cells of which a run of words, not taken yet, is a typo or a part."""
         for run in _untaken(asked, taken, self._schema_words):
             alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, ranges)}
+            windows = _windows(run)
             for cell, (value, cell_key) in alike.items():
-                nearest = max(_windows(run), key=lambda part: (_likeness(key(part), cell_key), -len(part)))
-                likeness = _likeness(key(nearest), cell_key)
+                likeness, nearest = _nearest(windows.get(cell_key[:1], ()), cell_key)
                 if likeness and not self._is_of_the_schema(nearest):
                     yield self._found(cell, value, nearest, likeness, "typo")
                 elif (part := _part(run, words(value))) is not None and not self._is_of_the_schema(part[0]):
@@ -196,10 +196,21 @@ def _pieces(run: Sequence[Word]) -> list[str]:
     return list(dict.fromkeys([key(run), *(word.text for word in run), *rows]))
 
 
-def _windows(run: Sequence[Word]) -> Iterable[Sequence[Word]]:
+def _windows(run: Sequence[Word]) -> dict[str, list[tuple[str, Sequence[Word]]]]:
+    """Return the key of each part of a run, and the part, by the key's first letter, which a typo leaves."""
+    found: dict[str, list[tuple[str, Sequence[Word]]]] = {}
     for first in range(len(run)):
         for last in range(first, min(first + _WORDS_IN_A_RUN, len(run))):
-            yield run[first : last + 1]
+            part = run[first : last + 1]
+            written = key(part)
+            found.setdefault(written[:1], []).append((written, part))
+    return found
+
+
+def _nearest(windows: Iterable[tuple[str, Sequence[Word]]], cell: str) -> tuple[float, Sequence[Word]]:
+    """Return how much alike the likest part is, the shortest of several, and the part; 0 where none is."""
+    rated = ((_likeness(written, cell), part) for written, part in windows)
+    return max(rated, key=lambda each: (each[0], -len(each[1])), default=(0.0, ()))
 
 
 def _likeness(written: str, cell: str) -> float:

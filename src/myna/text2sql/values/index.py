@@ -114,11 +114,15 @@ class ValueIndex:
         """
         asked = question[:LONGEST_QUESTION]
         mentioned = {singular(word.text) for word in words(asked)}
+        everything = self.find(asked, tables=tables)
+        parts = Counter((each.column, each.start, each.stop) for each in everything if each.how == "part")
         ranked = []
-        for found in self.find(asked, tables=tables):
+        for found in everything:
             is_named = not self._names[found.column].isdisjoint(mentioned)
             if found.is_common or (found.how == "number" and not is_named):
                 continue
+            if parts[found.column, found.start, found.stop] > _OF_A_COLUMN and found.how == "part":
+                continue  # "university" in the names of many
             column = self.columns[found.column]
             match = ValueMatch(column.table, column.name, found.value, round(found.score, 3), found.start, found.stop)
             ranked.append(((found.start - found.stop, -found.score, not is_named, found.column), match))
@@ -138,9 +142,10 @@ class ValueIndex:
 
     def _ranges(self, tables: Collection[str] | None) -> list[tuple[int, int]]:
         """Return the first and last cell of the columns of these tables; neighbours together."""
+        chosen = None if tables is None else set(tables)
         ranges: list[tuple[int, int]] = []
         for column, first, last in zip(self.columns, self._firsts, self._lasts, strict=True):
-            if tables is None or column.table in tables:
+            if chosen is None or column.table in chosen:
                 if ranges and ranges[-1][1] == first - 1:
                     ranges[-1] = ranges[-1][0], last
                 else:
