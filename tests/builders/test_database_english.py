@@ -167,7 +167,7 @@ CASES = [
         Query(
             (ColumnOf("cars", "model"), Arithmetic("-", ColumnOf("cars", "price"), ColumnOf("cars", "cost"))), "cars"
         ),
-        "difference price minus cost",
+        "difference between price and cost",
     ),
     (
         Query(

@@ -214,7 +214,7 @@ def _column_words(
         chinese,
         unit or identifier_words(column.comment)[1] if found.role == "measure" else None,
         _value_names(found, glossary, english[-1]),
-        is_name and english[0] in _NAMES_OF_ROWS,
+        is_name and english[0] in _NAMES_OF_ROWS and not (is_person(owner[0][0]) and english[0] == "title"),
     )
 
 

@@ -9,35 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
-_ACRONYMS = frozenset(
-    [
-        "id",
-        "ids",
-        "gpa",
-        "url",
-        "isbn",
-        "ssn",
-        "iban",
-        "vat",
-        "gdp",
-        "ip",
-        "api",
-        "dna",
-        "cpu",
-        "gpu",
-        "ram",
-        "pin",
-        "uuid",
-        "hr",
-        "zip",
-        "fifa",
-        "gps",
-        "usb",
-        "tv",
-    ]
-)
+_ACRONYMS = word_set("id ids gpa url isbn ssn iban vat gdp ip api dna cpu gpu ram pin uuid hr zip fifa gps usb tv")
 _KEPT_LOWER = frozenset(("zip",))
 
 _ABBREVIATIONS = {
@@ -134,8 +114,6 @@ _UNITS = {
     "hrs": Unit("hours", "小时"),
     "hours": Unit("hours", "小时"),
     "days": Unit("days", "天"),
-    "pct": Unit("percent", "%"),
-    "percent": Unit("percent", "%"),
     "celsius": Unit("°C", "摄氏度"),
     "fahrenheit": Unit("°F", "华氏度"),
     "mb": Unit("MB", "MB"),
@@ -165,7 +143,7 @@ _DOERS = {
     "written": "writer",
 }
 """`directed_by` holds a director."""
-_PREPOSITIONS = frozenset(("of", "in", "per", "to", "for", "at", "on", "from", "by", "with"))
+_PREPOSITIONS = word_set("of in per to for at on from by with")
 
 _IRREGULAR = {
     "person": "people",
@@ -188,34 +166,10 @@ _IRREGULAR = {
     "wife": "wives",
 }
 _SINGULAR = {plural: singular for singular, plural in _IRREGULAR.items()}
-_UNCHANGED = frozenset(
-    [
-        "aircraft",
-        "data",
-        "details",
-        "equipment",
-        "faculty",
-        "furniture",
-        "information",
-        "news",
-        "notes",
-        "postseason",
-        "series",
-        "settings",
-        "species",
-        "staff",
-        "statistics",
-        "sales",
-        "weather",
-        "maintenance",
-        "attendance",
-        "performance",
-        "fielding",
-        "batting",
-        "pitching",
-        "history",
-        "people",
-    ]
+_UNCHANGED = word_set(
+    "aircraft data details equipment faculty furniture information news notes postseason series settings "
+    "species staff statistics sales weather maintenance attendance performance fielding batting pitching "
+    "people"
 )
 _SOUNDS_LIKE_YOU = re.compile(r"(?:uni(?!n)|use|usu|euro|one\b|once|ubi|u[rt]i)", re.IGNORECASE)
 _SPELT_WITH_VOWEL = re.compile(r"[AEFHILMNORSX](?![a-z])")
@@ -236,11 +190,6 @@ _ORDINALS = [
     "twelfth",
 ]
 _HAN_NUMBERS = ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二"]
-
-
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text."""
-    return frozenset(text.split())
 
 
 def is_chinese(text: str) -> bool:

@@ -95,6 +95,8 @@ class Groups:
         order = self._only_order(reading)
         if not isinstance(order.item, Aggregate) or query.having or aggregates not in ([], [order.item]):
             raise Unsayable
+        if order.item.argument in query.group_by:
+            raise Unsayable
         most = self._quantities.ends(order.item, descending=order.descending)
         quantity = self._measured(order.item, reading)
         limit = query.limit or 1

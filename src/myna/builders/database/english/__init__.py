@@ -82,12 +82,8 @@ class _English:
             question = self._orders.which(reading)
             if question:
                 return question
-        wanted = self._object(reading)
-        if isinstance(query.select[0], Rows):
-            return self._ask(wanted if query.limit else wanted + self._orders.suffix(reading), several=False)
-        if query.limit is not None:
-            return self._ask(wanted, several=query.limit > 1 or self._several(reading))
-        return self._ask(wanted + self._orders.suffix(reading))
+        wanted, several = self._object(reading)
+        return self._ask(wanted if query.limit else wanted + self._orders.suffix(reading), several=several)
 
     def _ask(self, wanted: str, *, several: bool = True) -> str:
         return self._choose.form(forms.ASK, object=wanted, are="are" if several else "is")
@@ -117,31 +113,30 @@ class _English:
             name = self._nouns.of_other(path, name)
         return plural(name) if many else name
 
-    def _object(self, reading: Reading) -> str:
-        """What is asked for of several rows, or of the first few in an order."""
+    def _object(self, reading: Reading) -> tuple[str, bool]:
+        """What is asked for of several rows or of the first few in an order, and whether it is several things."""
         query = reading.query
         if any(isinstance(item, Rows) for item in query.select):
             if len(query.select) > 1 or query.distinct:
                 raise Unsayable
-            return self._choose.form(forms.ALL_OF, things=self._orders.first_few(reading))
+            return self._choose.form(forms.ALL_OF, things=self._orders.first_few(reading)), False
         if query.limit is not None:
             one = query.limit == 1
-            return f"the {self._names(reading, many=not one)} of {self._orders.first_few(reading)}"
+            wanted = f"the {self._names(reading, many=not one)} of {self._orders.first_few(reading)}"
+            return wanted, not one or self._several(reading)
         things = self._nouns.noun(reading.things).text
         if query.distinct:
-            return self._choose.form(forms.DIFFERENT, columns=self._different(reading), things=things)
-        if any(isinstance(item, Arithmetic) for item in query.select):
-            return f"the {self._names(reading, many=False)} of each {self._nouns.noun(reading.things, many=False).text}"
+            return self._choose.form(forms.DIFFERENT, columns=self._different(reading), things=things), True
+        calculated = any(isinstance(item, Arithmetic) for item in query.select)
+        if calculated or self._choose.chance(0.3):
+            thing = self._nouns.noun(reading.things, many=False).text
+            wanted = self._choose.form(forms.OF_EACH, column=self._names(reading, many=False), thing=thing)
+            return wanted, self._several(reading)
+        names = self._names(reading, many=True)
         own = all(isinstance(item, ColumnOf) and not reading.path(item) for item in query.select)
         if reading.things.plain and own and self._choose.chance(0.15):
-            return f"all {possessive(things)} {self._names(reading, many=True)}"
-        return self._choose.form(
-            forms.OF_THINGS,
-            columns=self._names(reading, many=True),
-            column=self._names(reading, many=False),
-            things=things,
-            thing=self._nouns.noun(reading.things, many=False).text,
-        )
+            return f"all {possessive(things)} {names}", True
+        return self._choose.form(forms.OF_THINGS, columns=names, things=things), True
 
     def _different(self, reading: Reading) -> str:
         names = self._names(reading, many=True)
@@ -149,7 +144,7 @@ class _English:
 
     def _which(self, reading: Reading) -> str:
         if len(reading.query.select) > 1 or not isinstance(reading.query.select[0], ColumnOf):
-            return self._ask(self._object(reading))
+            return self._ask(self._object(reading)[0])
         columns, things = self._names(reading, many=True), self._nouns.noun(reading.things).text
         return self._choose.form(forms.WHICH_DIFFERENT, columns=columns, things=things)
 
@@ -195,7 +190,7 @@ class _English:
 
     def _how_many(self, reading: Reading) -> str:
         noun = self._nouns.noun(reading.things)
-        return self._choose.form(forms.HOW_MANY, things=noun.text, head=noun.head, rest=noun.rest)
+        return self._choose.form(forms.HOW_MANY, things=noun.text, head=noun.head, rest=noun.attached)
 
     def _combined(self, reading: Reading, operation: SetOperation) -> str:
         # Sets hold each row once, so that a joined owner's columns can be said of the owner itself.

@@ -49,7 +49,7 @@ _BIRTHS = frozenset(("date of birth", "birth date", "birthday", "birth year", "y
 _UNCOUNTED = word_set("information sex gender weather experience software data staff")
 _CALCULATED = {
     "+": "sum of {l} and {r}",
-    "-": "difference {l} minus {r}",
+    "-": "difference between {l} and {r}",
     "*": "product of {l} and {r}",
     "/": "ratio of {l} to {r}",
 }

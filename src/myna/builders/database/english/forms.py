@@ -102,9 +102,10 @@ ASK = Forms(
     ),
 )
 OF_THINGS = Forms(
-    ("the {columns} of {things}", "the {columns} of all {things}", "the {column} of each {thing}"),
-    ("the {column} of every {thing}", "the {columns} recorded for {things}"),
+    ("the {columns} of {things}", "the {columns} of all {things}"),
+    ("the {columns} recorded for {things}", "the {columns} that {things} have"),
 )
+OF_EACH = Forms(("the {column} of each {thing}",), ("the {column} of every {thing}",))
 ALL_OF = Forms(
     ("all information about {things}", "all the data on {things}"),
     ("everything we know about {things}", "the complete records of {things}"),

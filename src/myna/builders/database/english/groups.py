@@ -136,7 +136,7 @@ class Groups:
         if isinstance(item.argument, Rows):
             return f"{'most' if order.descending else 'fewest'} {rows}"
         if item.function == "count":
-            if not item.distinct or not isinstance(item.argument, ColumnOf):
+            if not item.distinct or not isinstance(item.argument, ColumnOf) or item.argument in reading.query.group_by:
                 raise Unsayable
             columns = plural(self._quantities.column(item.argument, reading))
             return f"{'most' if order.descending else 'fewest'} different {columns}"

@@ -15,7 +15,7 @@ from myna.builders.database.reading import Located, Path, Things, inner_things, 
 from myna.builders.database.words import plural
 
 _KINDS = ("is", "has", "whose")
-_ATTACHED = frozenset(("in", "at", "from", "whose", "who", "that", "named", "called", "titled"))
+_ATTACHED = frozenset(("in", "at", "from", "with", "whose", "who", "that", "named", "called", "titled"))
 """Words after which the rest of a noun phrase is understood wherever it stands."""
 
 
@@ -49,9 +49,14 @@ class Noun:
     @property
     def continued(self) -> str:
         """The rest behind "with the highest age": no second "with", no adjective without its verb."""
-        first = self.rest.split(" ", 2)[1:2]
-        if first == ["with"]:
+        if self.rest.startswith(" with "):
             return f" and {self.rest.removeprefix(' with ')}"
+        return self.attached
+
+    @property
+    def attached(self) -> str:
+        """The rest where it is not right behind the head: no adjective without its verb."""
+        first = self.rest.split(" ", 2)[1:2]
         return self.rest if not first or first[0] in _ATTACHED else f" {self.who}{self.rest}"
 
 
