@@ -1,0 +1,253 @@
+"""A database → a data folder of questions and SQL about it.
+
+Queries are sampled, verified, balanced over tables and said in words; the prompt of a pair is the one that asking
+makes, hints of cells included. All phrasings of one query are on one side, and no sentence form of the test side occurs
+in training. A question that two queries with different answers could have is left out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from myna.builders.database.choice import Side
+from myna.builders.database.glossary import Glossary, read_glossary
+from myna.builders.database.lexicon import Language, Lexicon
+from myna.builders.database.phrasing import phrasings
+from myna.builders.database.private import Disguise
+from myna.builders.database.profile import Profile, profile
+from myna.builders.database.query import Query
+from myna.builders.database.sampling import sample_queries
+from myna.builders.database.sql import to_sql
+from myna.builders.database.verify import Verifier
+from myna.builders.sides import Shares, key_of
+from myna.builders.tables import read_rows
+from myna.builders.writer import Built, FolderWriter, new_data_folder
+from myna.databases import Database
+from myna.errors import DataError, QueryError, RecipeError
+from myna.text2sql.facts import SqlFacts
+from myna.text2sql.prompt import question_messages
+from myna.text2sql.schema_text import sample_values, schema_text
+from myna.text2sql.surface import canonical
+from myna.text2sql.values import ValueIndex, hints
+
+Languages: TypeAlias = Literal["en", "zh", "both"]
+
+_MOST_PHRASINGS = 4
+"""Of one query in one language. More would teach the words, not the database."""
+_SHARE_OF_A_TABLE = 2.0
+"""A table has at most so many times its even share of the queries, as long as others have any."""
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    question: str
+    sql: str
+    side: str
+    """Split."""
+
+
+def build_database(
+    url: str | Path,
+    out: Path,
+    *,
+    size: int = 2000,
+    language: Languages = "en",
+    glossary: Path | None = None,
+    examples: Path | None = None,
+    values: Literal["real", "private"] = "real",
+    samples: int = 3,
+    valid_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+) -> Built:
+    """Make a data folder of questions about a database, each with SQL that runs and says something.
+
+    url: what `Database.open` takes; nothing is written there. size: about so many pairs. glossary: a `glossary.yaml`
+    with names of tables, columns and values. examples: a file of your own pairs with columns question and sql, each of
+    which is run first. values: `private` puts made-up values of the same type into questions and SQL and shows none of
+    the database's, so that what is learnt can be shared without the data; such pairs can't be scored by execution.
+    samples: values that the schema shows of a column of texts. valid_share, test_share: of the queries.
+
+    Raises `DatabaseError` when it can't be opened, `DataError` for a database that nothing can be asked of, a glossary
+    or examples that don't fit it, and an `out` that is in the way; `RecipeError` for settings that can't be.
+    """
+    shares = Shares(valid_share, test_share)
+    if size < 1 or samples < 0:
+        raise RecipeError(f"--size {size}, --samples {samples}: expected at least 1 pair and at least 0 samples")
+    languages: tuple[Language, ...] = ("en", "zh") if language == "both" else (language,)
+    with Database.open(url) as database:
+        known = profile(database, seed=seed)
+        words = Lexicon.of(known, read_glossary(glossary, database.schema) if glossary is not None else Glossary())
+        source = {
+            "builder": "database",
+            "database": database.name,
+            "size": size,
+            "language": language,
+            "values": values,
+            "samples": samples,
+        }
+        with new_data_folder(out, source, seed=seed) as writer:
+            private = Disguise(seed) if values == "private" else None
+            own = _own_pairs(examples, database, shares, seed, writer) if examples is not None else []
+            chosen = _choose(database, known, size, len(languages), seed, writer)
+            made = _say(chosen, words, languages, size, shares, seed, database.dialect, private)
+            pairs = [*own, *_unambiguous(made, {pair.question for pair in own}, writer)]
+            _write(database, pairs, samples if private is None else 0, private is None, writer)
+            _add_notes(known, chosen, pairs, private, writer)
+    return writer.built(out)
+
+
+def _choose(
+    database: Database, known: Profile, size: int, languages: int, seed: int, writer: FolderWriter
+) -> list[Query]:
+    """Return verified queries, enough for `size` pairs where the database has them, no table with far more than others.
+
+    What is beyond a table's share waits, and comes last.
+    """
+    wanted = -(-size // languages)
+    asked = [name for name, table in known.tables.items() if table.rows]
+    most = max(1, round(_SHARE_OF_A_TABLE * wanted / max(1, len(asked))))
+    verifier, taken = Verifier(database), Counter[str]()
+    chosen: list[Query] = []
+    waiting: list[Query] = []
+    refused: Counter[str] = Counter()
+    for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
+        if len(chosen) >= wanted:
+            break
+        verdict = verifier.verify(query)
+        if verdict.reason is not None:
+            refused[verdict.reason] += 1
+        elif taken[query.table] < most:
+            taken[query.table] += 1
+            chosen.append(query)
+        else:
+            waiting.append(query)
+    for reason, count in refused.most_common():
+        writer.skip(f"candidates: {reason}", count)
+    return [*chosen, *waiting[: wanted - len(chosen)]]
+
+
+def _say(
+    queries: Sequence[Query],
+    words: Lexicon,
+    languages: Sequence[Language],
+    size: int,
+    shares: Shares,
+    seed: int,
+    dialect: str,
+    private: Disguise | None,
+) -> Iterator[_Pair]:
+    """Yield pairs: each query once in each language, then, where these are too few, in more phrasings."""
+    said: dict[tuple[int, Language], list[_Pair]] = {}
+    more = min(_MOST_PHRASINGS, -(-size // max(1, len(queries) * len(languages))) + 1)
+    for number, query in enumerate(queries):
+        side = shares.side(key_of(to_sql(query, dialect), seed))
+        form: Side = "test" if side == "test" else "train"
+        asked = query if private is None else private.of(query)
+        sql = to_sql(asked, dialect)
+        for language in languages:
+            chance = random.Random(f"{seed} {number} {language}")
+            found = phrasings(asked, words, language, side=form, random=chance, count=more)
+            said[number, language] = [_Pair(each.text, sql, side) for each in found]
+    given = 0
+    for turn in range(more):
+        for pairs in said.values():
+            if turn < len(pairs) and given < size:
+                given += 1
+                yield pairs[turn]
+
+
+def _unambiguous(pairs: Iterator[_Pair], taken: set[str], writer: FolderWriter) -> list[_Pair]:
+    """Leave out questions that stand there already, and those that different queries would have."""
+    by_question: defaultdict[str, list[_Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_question[" ".join(pair.question.lower().split())].append(pair)
+    known = {" ".join(question.lower().split()) for question in taken}
+    kept = []
+    for question, same in by_question.items():
+        if question in known or len({pair.sql for pair in same}) > 1:
+            writer.skip("questions that could mean two queries", len(same))
+        else:
+            kept.append(same[0])
+    return kept
+
+
+def _own_pairs(path: Path, database: Database, shares: Shares, seed: int, writer: FolderWriter) -> list[_Pair]:
+    """Read a person's own pairs; what the database does not run is left out and named."""
+    pairs, failing = [], []
+    for row in read_rows(path):
+        question, sql = row.cells.get("question"), row.cells.get("sql")
+        if not isinstance(question, str) or not isinstance(sql, str) or not question.strip() or not sql.strip():
+            reason = row.problem or f"no question and sql in it (found: {', '.join(map(str, row.cells))})"
+            failing.append(f"{path}:{row.line}: {reason}")
+            continue
+        try:
+            database.run(sql)
+        except QueryError as error:
+            failing.append(f"{path}:{row.line}: {error}")
+            continue
+        pairs.append(_Pair(question.strip(), _as_learnt(sql, database), shares.side(key_of(sql, seed))))
+    if failing:
+        writer.skip("own examples that can't be used", len(failing))
+        writer.notes += [f"left out: {case}" for case in failing[:_NAMED]]
+    if not pairs:
+        raise DataError(
+            f"{path}: no pair in it can be used; the first: {failing[0] if failing else 'the file is empty'}"
+        )
+    return pairs
+
+
+def _as_learnt(sql: str, database: Database) -> str:
+    try:
+        return canonical(sql, database.schema, dialect=database.dialect)
+    except QueryError:  # it runs, but lies outside the subset that decoding can be held to
+        return " ".join(sql.split()).rstrip("; ")
+
+
+def _write(database: Database, pairs: Sequence[_Pair], samples: int, with_hints: bool, writer: FolderWriter) -> None:
+    name = Path(database.name.partition("?")[0]).stem or "database"
+    shown = {table.name: sample_values(database, table, samples) for table in database.schema.tables}
+    schema = schema_text(database.schema, shown, dialect=database.dialect)
+    writer.databases[name] = database.name
+    index = ValueIndex.open(database) if with_hints else None
+    try:
+        for number, pair in enumerate(pairs, start=1):
+            named = hints(index.matches(pair.question)) if index is not None else ()
+            messages = question_messages(schema, pair.question, hints=named, dialect=database.dialect)
+            answer = {"role": "assistant", "content": pair.sql}
+            facts = SqlFacts(name, pair.sql, "database", number)
+            writer.add(pair.side, {"messages": [*messages, answer], "sql": facts.as_dict()})
+    finally:
+        if index is not None:
+            index.close()
+
+
+def _add_notes(
+    known: Profile, queries: Sequence[Query], pairs: Sequence[_Pair], private: Disguise | None, writer: FolderWriter
+) -> None:
+    if not pairs:
+        empty = all(not table.rows for table in known.tables.values())
+        raise DataError(
+            f"{known.schema and 'the database'}: nothing can be asked of it"
+            + (": it has no rows" if empty else "; its columns say too little, or all candidates had trivial answers")
+        )
+    writer.notes.append(f"{len(queries):,} queries, each of which ran and gave an answer that no simpler one gives")
+    inferred = sorted(
+        {
+            f"{join.pairs[0][0].table}.{join.pairs[0][0].column} -> {join.pairs[0][1].table}.{join.pairs[0][1].column}"
+            for table in known.tables.values()
+            for join in table.joins
+            if join.inferred
+        }
+    )
+    if inferred:
+        more = f" and {len(inferred) - _NAMED} more" if len(inferred) > _NAMED else ""
+        writer.notes.append(f"undeclared foreign keys, inferred: {', '.join(inferred[:_NAMED])}{more}")
+    if private is not None:
+        writer.notes.append("values are made up: score these pairs by exact match, their answers are not in the data")
