@@ -26,6 +26,10 @@ POSTGRES_ONLY = (
     ARRAY['a', 'b'], '{"k": 1}', n / 4.0, timestamptz '2020-01-01 10:00+00' + n * interval '9 days', point(n, n),
     n * interval '1 hour', '<a/>', n::text::money, '10.0.0.1'::inet + n FROM generate_series(1, 50) AS n""",
     """CREATE VIEW sad_moods AS SELECT felt, "Größe" FROM "Other"."Mood Log" WHERE felt = 'sad'""",
+    'CREATE TABLE "Users" (id int PRIMARY KEY, "Name" text, name text)',
+    "CREATE TABLE users (id int PRIMARY KEY, name text)",
+    """INSERT INTO "Users" SELECT n, 'A ' || n, 'a ' || n % 7 FROM generate_series(1, 30) AS n""",
+    "INSERT INTO users SELECT n, 'user ' || n FROM generate_series(1, 20) AS n",
     "COMMENT ON COLUMN customers.born IS 'date of birth'",
 )
 

@@ -61,6 +61,13 @@ def test_there_is_one_way_to_write_a_query(constrainer: Constrainer, sql: str, w
     assert constrainer.accepts(grammar(SCHOOL), written)
 
 
+@pytest.mark.parametrize("sql", ['SELECT "Name" FROM "Users"', 'SELECT name FROM "Users"', "SELECT name FROM users"])
+def test_names_that_differ_only_by_case_are_told_apart(sql: str) -> None:
+    columns = (Column("Name", "", "text"), Column("name", "", "text"))
+    schema = Schema((Table("Users", columns), Table("users", columns)))
+    assert canonical(sql, schema, dialect="postgres") == sql
+
+
 @pytest.mark.parametrize(("sql", "kind", "said"), [
     ("SELECT grade FROM students", "unknown column", "no column 'grade' in students"),
     ("SELECT students.city FROM students JOIN schools ON SchoolID = ID", "unknown column", "students.city"),

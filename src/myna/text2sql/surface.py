@@ -74,6 +74,7 @@ class _Join:
 
 class _Surface:
     def __init__(self, schema: Schema, dialect: str) -> None:
+        self._exactly = {table.name: table for table in schema.tables}  # PostgreSQL tells "Users" and users apart
         self._tables = {table.name.casefold(): table for table in schema.tables}
         self._dialect = dialect
 
@@ -97,7 +98,7 @@ class _Surface:
         if not isinstance(node, exp.Table):
             raise _outside(node, "a subquery in FROM")
         name = ".".join(part.name for part in node.parts)
-        found = self._tables.get(name.casefold())
+        found = self._exactly.get(name) or self._tables.get(name.casefold())
         if found is None:
             raise QueryError(f"no table {name!r} (tables: {', '.join(sorted(self._tables))})", "unknown table")
         return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
@@ -25,12 +24,24 @@ SELECTED: Mapping[Role, float] = {
 """How much people want to see columns of a role."""
 
 
-@dataclass(frozen=True)
 class Draw:
-    """A profile and a source of chance."""
+    """A profile and a source of chance. tables: those that can be asked about."""
 
-    profile: Profile
-    random: random.Random
+    def __init__(self, profile: Profile, random: Random) -> None:
+        self.profile = profile
+        self.random = random
+        self.tables = [name for name, table in profile.tables.items() if _is_usable(table)]
+        known = set(self.tables)
+        self._joins = {
+            name: [join for join in profile.tables[name].joins if join.pairs[0][1].table in known]
+            for name in self.tables
+        }
+        self.referring = [name for name in self.tables if self._joins[name]]
+        self._columns: dict[tuple[str, tuple[Role, ...]], list[tuple[ColumnOf, ColumnProfile]]] = {}
+
+    def joins(self, table: str) -> list[Join]:
+        """The joins of a table to others that can be asked about."""
+        return self._joins.get(table, [])
 
     def chance(self, probability: float) -> bool:
         """True as often as `probability` says."""
@@ -55,27 +66,18 @@ class Draw:
 
     def columns(self, tables: Iterable[str], *roles: Role) -> list[tuple[ColumnOf, ColumnProfile]]:
         """The columns of the tables that have one of the roles, and any values at all."""
-        return [
-            (ColumnOf(table, name), column)
-            for table in tables
-            for name, column in self.profile.tables[table].columns.items()
-            if column.role in roles and column.distinct
-        ]
+        return [each for table in tables for each in self._of_table(table, roles)]
+
+    def _of_table(self, table: str, roles: tuple[Role, ...]) -> list[tuple[ColumnOf, ColumnProfile]]:
+        found = self._columns.get((table, roles))
+        if found is None:
+            columns = self.profile.tables[table].columns.items()
+            found = [(ColumnOf(table, name), each) for name, each in columns if each.role in roles and each.distinct]
+            self._columns[table, roles] = found
+        return found
 
 
-def usable(table: TableProfile) -> bool:
-    """Whether questions about the table can be answered: it has rows, and a view can be read as a whole."""
-    return (
-        table.rows > 1
-        and (table.exact or not table.is_view)
-        and any(column.role != "other" for column in table.columns.values())
-    )
-
-
-def usable_joins(profile: Profile, table: str) -> list[Join]:
-    """The joins of a table that lead to usable ones."""
-    return [
-        join
-        for join in profile.tables[table].joins
-        if join.pairs[0][1].table in profile.tables and usable(profile.tables[join.pairs[0][1].table])
-    ]
+def _is_usable(table: TableProfile) -> bool:
+    """Whether questions about a table can be answered: it has rows, and a view can be read as a whole."""
+    roles = {column.role for column in table.columns.values()}
+    return table.rows > 1 and (table.exact or not table.is_view) and bool(roles - {"other"})

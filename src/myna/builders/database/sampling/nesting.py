@@ -24,7 +24,7 @@ from myna.builders.database.query import (
 )
 from myna.builders.database.roles import can_be_averaged, can_be_summed, words_of
 from myna.builders.database.sampling.conditions import where
-from myna.builders.database.sampling.draw import Draw, usable, usable_joins
+from myna.builders.database.sampling.draw import Draw
 from myna.builders.database.sampling.listing import LIMITS, aggregates, chosen
 from myna.builders.database.sampling.scope import Scope, alone, any_scope, single
 from myna.builders.database.sampling.values import rounded
@@ -81,7 +81,7 @@ def combined(draw: Draw) -> Query | None:
 
 def calculated(draw: Draw) -> Query | None:
     """Sums, differences and products of two measures of a row."""
-    pairs = [made for name, table in draw.profile.tables.items() if usable(table) for made in _calculations(draw, name)]
+    pairs = [made for table in draw.tables for made in _calculations(draw, table)]
     if not pairs:
         return None
     made = draw.one(pairs)
@@ -105,13 +105,7 @@ def calculated(draw: Draw) -> Query | None:
 
 
 def _any_join(draw: Draw) -> Join | None:
-    joins = [
-        join
-        for name, table in draw.profile.tables.items()
-        if usable(table)
-        for join in usable_joins(draw.profile, name)
-        if len(join.pairs) == 1
-    ]
+    joins = [join for table in draw.referring for join in draw.joins(table) if len(join.pairs) == 1]
     return draw.one(joins) if joins else None
 
 
@@ -179,7 +173,7 @@ def _without_partners(draw: Draw, operator: _Operator) -> Query | None:
         return None
     turned = Join(tuple((right, left) for left, right in join.pairs), join.inferred)
     inner = Scope(referred.table, refers.table, (turned,))
-    further = [each for each in usable_joins(draw.profile, refers.table) if each.pairs[0][1].table != referred.table]
+    further = [each for each in draw.joins(refers.table) if each.pairs[0][1].table != referred.table]
     if further and draw.chance(0.35):
         inner = replace(inner, joins=(turned, draw.one(further)))
     narrowed = where(draw, inner, count=1) if len(inner.joins) > 1 or draw.chance(0.55) else None
@@ -200,9 +194,8 @@ def _keys_without_partners(draw: Draw, operator: _Operator) -> Query | None:
 
 def _of_two_tables(draw: Draw, operator: _Operator) -> Query | None:
     """`SELECT name FROM students UNION SELECT name FROM teachers`: columns of one name, type and role."""
-    tables = [name for name, table in draw.profile.tables.items() if usable(table)]
     alike = defaultdict(list)
-    for column, profile in draw.columns(tables, "name", "category", "date", "key"):
+    for column, profile in draw.columns(draw.tables, "name", "category", "date", "key"):
         if profile.role != "date" or operator == "union":
             alike[column.column.casefold(), profile.role, profile.column.type].append(column)
     several = [columns for columns in alike.values() if len(columns) > 1]

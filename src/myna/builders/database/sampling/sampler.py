@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
+from random import Random
 
 from myna.builders.database.profile import Profile
 from myna.builders.database.query import Query
@@ -36,7 +36,7 @@ def sample_queries(profile: Profile, *, seed: int = 0, count: int | None = None)
 
     The same profile and seed give the same queries. None at all come from a database without rows.
     """
-    draw = Draw(profile, random.Random(seed))
+    draw = Draw(profile, Random(seed))
     given: set[Query] = set()
     failures = 0
     while failures < _PATIENCE and (count is None or len(given) < count):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from myna.builders.database.query import ColumnOf, Join
-from myna.builders.database.sampling.draw import Draw, usable, usable_joins
+from myna.builders.database.sampling.draw import Draw
 
 _LINKS = {0: 0.5, 1: 0.35, 2: 0.15}
 
@@ -55,8 +55,7 @@ def alone(table: str) -> Scope:
 
 def single(draw: Draw) -> Scope | None:
     """A scope of one table; None when there is no table to ask about."""
-    tables = [name for name, table in draw.profile.tables.items() if usable(table)]
-    return alone(draw.one(tables)) if tables else None
+    return alone(draw.one(draw.tables)) if draw.tables else None
 
 
 def any_scope(draw: Draw) -> Scope | None:
@@ -67,21 +66,13 @@ def any_scope(draw: Draw) -> Scope | None:
 
 def joined(draw: Draw, links: int) -> Scope | None:
     """A scope of `links` joins, or as many as are found but one; None when no table refers to another."""
-    children = [
-        name for name, table in draw.profile.tables.items() if usable(table) and usable_joins(draw.profile, name)
-    ]
-    if not children:
+    if not draw.referring:
         return None
-    finest = draw.one(children)
+    finest = draw.one(draw.referring)
     tree: list[Join] = []
     while len(tree) < links:
         reached = [finest, *(join.pairs[0][1].table for join in tree)]
-        further = [
-            join
-            for table in reached
-            for join in usable_joins(draw.profile, table)
-            if join.pairs[0][1].table not in reached
-        ]
+        further = [join for table in reached for join in draw.joins(table) if join.pairs[0][1].table not in reached]
         if not further:
             break
         tree.append(draw.one(further))
