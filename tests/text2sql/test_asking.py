@@ -299,3 +299,34 @@ def test_every_kind_of_cell_has_a_form_in_json() -> None:
     assert json_cell(date(2024, 1, 2)) == "2024-01-02"
     assert json_cell(datetime(2024, 1, 2, 3)) == "2024-01-02T03:00:00"
     assert json_cell([Decimal("1"), {"a": b"\x01"}]) == [1, {"a": "01"}]
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database of 300 tables."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    connection = sqlite3.connect(tmp_path / "large.sqlite")
+    tables = "".join(f"CREATE TABLE area_{n} (id INT, town_{n} TEXT, size_{n} REAL);" for n in range(300))
+    birds = "CREATE TABLE birds (name TEXT, wings INT); INSERT INTO birds VALUES ('owl', 2)"
+    connection.executescript(f"BEGIN; {tables} {birds}; COMMIT")
+    connection.close()
+    with Database.open(tmp_path / "large.sqlite") as database:
+        yield database
+
+
+def test_of_a_large_schema_the_model_sees_what_the_question_speaks_of_and_a_person_hears_the_rest(
+    large: Database,
+) -> None:
+    scripted = Scripted("SELECT wings FROM birds WHERE name = 'owl'")
+    with Asker(large, scripted) as asker:
+        answer = asker.ask("How many wings do birds like the owl have?")
+    assert answer.result is not None
+    assert answer.result.rows == ((2,),)
+    system = scripted.conversations[0][0]["content"]
+    assert "birds(" in system
+    assert scripted.tokens(system) < 2_100
+    assert "the model saw the tables nearest to the question" in answer.notes[0]
+    assert answer.notes[1] == "the answer was held to the 50 tables nearest to the question"
+    grammar = scripted.grammars[0]
+    assert grammar is not None
+    assert "birds" in grammar

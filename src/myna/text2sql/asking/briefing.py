@@ -7,23 +7,29 @@ line and cut. Knows no model but for how it counts tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeAlias
 
 from myna.data.example import Message
 from myna.databases import Database, Schema
 from myna.errors import DatabaseError, MissingDependency, RecipeError
 from myna.text2sql.asking.answerer import Answerer
-from myna.text2sql.grammar import Values, grammar
+from myna.text2sql.grammar import MAX_TABLES, Values, grammar
 from myna.text2sql.prompt import question_messages
+from myna.text2sql.relevant import Relevant, relevant_schema
 from myna.text2sql.schema_text import sample_values, schema_text
-from myna.text2sql.values import ValueIndex, contents, hints
+from myna.text2sql.values import ValueIndex, ValueMatch, contents, hints
 
 Constrain: TypeAlias = Literal["off", "schema", "content"]
 """What answers are held to: nothing, the schema, or also the values that the tables have and the question names."""
 
 SAMPLES = 3
 """Sample values of a column in the prompt, as data builders show them."""
+BUDGET = 2_000
+"""Tokens that the schema may take in a prompt."""
+_SHOWN = 5
 _FREE = "nothing in the question is a value of the database, so conditions were free to hold any"
 
 
@@ -41,47 +47,86 @@ class Briefer:
     """Makes the briefings for one database. Close it."""
 
     def __init__(self, database: Database, answerer: Answerer, *, constrain: Constrain, values: bool) -> None:
-        """Raises `DatabaseError` when there is nothing to ask for, and what `ValueIndex.open` raises where answers are
-        to be held to content."""
+        """Raises `DatabaseError` when there is nothing to ask for, `RecipeError` for settings that contradict each
+        other and, where answers are to be held to content, what `ValueIndex.open` raises.
+        """
         if constrain == "content" and not values:
             raise RecipeError(
                 "answers can't be held to values that are not looked up: constrain by schema, or use values"
             )
-        self._database = database
-        self._constrain = constrain
         schema = database.schema
         if not any(table.columns for table in schema.tables):
             raise DatabaseError(f"{database.name}: there is no table in it, so there is nothing to ask")
+        self._database = database
+        self._tokens = cache(answerer.tokens)  # the same tables are counted for every question
+        self._constrain = constrain
         self._index, self._notes = _open_index(database, constrain) if values else (None, ())
-        samples = {table.name: sample_values(database, table, SAMPLES) for table in schema.tables} if values else None
-        self._text = schema_text(schema, samples, dialect=database.dialect)
+        shown = schema.tables if values else ()
+        self._samples = {table.name: sample_values(database, table, SAMPLES) for table in shown}
 
     def brief(self, question: str) -> Briefing:
         """Return the briefing for a question."""
-        schema, dialect = self._database.schema, self._database.dialect
-        named: tuple[str, ...] = ()
-        if self._index is not None:
-            named = hints(
-                self._index.matches(question, tables=[table.name for table in schema.tables]), dialect=dialect
-            )
-        messages = question_messages(self._text, question, hints=named, dialect=dialect)
-        held, notes = self._grammar(question, schema)
-        return Briefing(messages, schema, held, (*self._notes, *notes))
+        dialect = self._database.dialect
+        found = self._index.matches(question) if self._index is not None else ()
+        relevant = relevant_schema(
+            self._database.schema,
+            question,
+            budget=BUDGET,
+            tokens=self._tokens,
+            samples=self._samples,
+            values=found,
+            dialect=dialect,
+        )
+        schema = relevant.schema
+        shown = {table.name for table in schema.tables}
+        messages = question_messages(
+            schema_text(schema, self._samples, dialect=dialect),
+            question,
+            hints=hints([match for match in found if match.table in shown], dialect=dialect),
+            dialect=dialect,
+        )
+        held, notes = self._grammar(question, schema, found)
+        return Briefing(messages, schema, held, (*self._notes, *_left_out(relevant), *notes))
 
     def close(self) -> None:
         """Close the index of values; harmless when called twice."""
         if self._index is not None:
             self._index.close()
 
-    def _grammar(self, question: str, schema: Schema) -> tuple[str | None, tuple[str, ...]]:
+    def _grammar(
+        self, question: str, schema: Schema, found: Sequence[ValueMatch]
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Return the grammar of the answer, and what a person should know of it."""
         if self._constrain == "off":
             return None, ()
+        notes = []
+        if len(schema.tables) > MAX_TABLES:
+            # a table takes a line, so that lines count tables
+            near = relevant_schema(
+                schema, question, budget=MAX_TABLES, tokens=lambda text: text.count("\n"), values=found
+            )
+            schema = near.schema
+            notes.append(f"the answer was held to the {len(schema.tables)} tables nearest to the question")
         values: Values | None = None
-        notes: tuple[str, ...] = ()
         if self._constrain == "content" and self._index is not None:
-            found = contents(self._index, schema, question)
-            values, notes = (None, (_FREE,)) if found.free else (found.values, ())
-        return grammar(schema, dialect=self._database.dialect, values=values), notes
+            named = contents(self._index, schema, question)
+            values = None if named.free else named.values
+            notes += [_FREE] if named.free else []
+        return grammar(schema, dialect=self._database.dialect, values=values), tuple(notes)
+
+
+def _left_out(relevant: Relevant) -> tuple[str, ...]:
+    """Say what the prompt does not show."""
+    notes = []
+    if tables := relevant.left_out_tables:
+        notes.append(f"the model saw the tables nearest to the question, not these {len(tables):,}: {_some(tables)}")
+    if columns := [f"{table}.{each}" for table, names in relevant.left_out_columns.items() for each in names]:
+        notes.append(f"the model did not see these {len(columns):,} columns: {_some(columns)}")
+    return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 def _open_index(database: Database, constrain: Constrain) -> tuple[ValueIndex | None, tuple[str, ...]]:

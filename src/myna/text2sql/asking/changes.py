@@ -74,7 +74,7 @@ def _name_in(data: Path, database: Database) -> str | None:
     named = named_databases(data.expanduser())
     if len(named) == 1:
         return next(iter(named))
-    here = Address.parse(database.name)
+    here = database.address
     for name, place in named.items():
         try:
             there = Address.parse(place if "://" in place else str(data.expanduser() / place))

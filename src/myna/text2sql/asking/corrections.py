@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from myna.databases import Database, Result
-from myna.databases.address import Address
 from myna.errors import QueryError
 from myna.runs import writing
 from myna.text2sql.asking.answer import Answer
@@ -72,7 +71,7 @@ class Corrections:
 
 
 def _place(database: Database) -> str:
-    address = Address.parse(database.name)
+    address = database.address
     return address.shown if address.kind in ("postgres", "mysql") else address.location
 
 
