@@ -1,4 +1,4 @@
-"""`myna data wikisql`, `spider`, `sql-create-context`, `articles`, `files`: a source → a data folder."""
+"""`myna data database`, `wikisql`, `spider`, `sql-create-context`, `articles`, `files`: a source → a data folder."""
 
 from __future__ import annotations
 
@@ -236,6 +236,68 @@ def articles(
             match=match,
             marker=marker,
             instruction=PLACE_OF_TITLE if instruction is None else instruction,
+            valid_share=valid_share,
+            test_share=test_share,
+            seed=seed,
+        )
+    )
+
+
+def database(
+    url: str,
+    /,
+    *,
+    out: Path,
+    size: int = 2000,
+    language: Literal["en", "zh", "both"] = "en",
+    glossary: Path | None = None,
+    examples: Path | None = None,
+    values: Literal["real", "private"] = "real",
+    samples: int = 3,
+    valid_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+    common: Common = COMMON,
+) -> dict[str, Any]:
+    """Make a data folder of your own database: questions in words, each with SQL that ran and says something.
+
+    Parameters
+    ----------
+    url
+        SQLite, DuckDB, CSV or Parquet file, or a postgresql:// or mysql:// URL; it is opened read-only.
+    out
+        The new data folder.
+    size
+        About so many pairs.
+    language
+        English, Chinese, or both.
+    glossary
+        YAML file of what you call your tables, columns and values.
+    examples
+        Your own pairs, a file with columns question and sql; each is run first.
+    values
+        Real values of the database, or private: made-up ones, so that what is learnt can be shared without the data.
+    samples
+        Values of each text column that the schema shows; 0 shows none.
+    valid_share
+        About which share of the queries is kept for validation.
+    test_share
+        About which share is kept for testing, in forms of words that training never sees.
+    seed
+        Determines which queries are asked, their words, and how they are split.
+    """
+    from myna.builders.database.build import build_database
+
+    return _show(
+        build_database(
+            url,
+            out,
+            size=size,
+            language=language,
+            glossary=glossary,
+            examples=examples,
+            values=values,
+            samples=samples,
             valid_share=valid_share,
             test_share=test_share,
             seed=seed,

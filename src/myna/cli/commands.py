@@ -24,6 +24,7 @@ SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base 
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Data": (
+        Command("data database", "build:database", "Make data of your own database: questions and SQL that ran"),
         Command("data wikisql", "build:wikisql", "Make data of WikiSQL, with its databases"),
         Command("data spider", "build:spider", "Make data of Spider, with its databases"),
         Command("data sql-create-context", "build:sql_create_context", "Make data of sql-create-context"),

@@ -98,8 +98,10 @@ def build_database(
             chosen = _choose(database, known, size, len(languages), seed, writer)
             made = _say(chosen, words, languages, size, shares, seed, database.dialect, private)
             pairs = [*own, *_unambiguous(made, {pair.question for pair in own}, writer)]
+            if not pairs:
+                raise DataError(f"{database.name}: nothing can be asked of it{_why_nothing(known)}")
             _write(database, pairs, samples if private is None else 0, private is None, writer)
-            _add_notes(known, chosen, pairs, private, writer)
+            _add_notes(known, len(chosen), private is not None, writer)
     return writer.built(out)
 
 
@@ -228,16 +230,16 @@ def _write(database: Database, pairs: Sequence[_Pair], samples: int, with_hints:
             index.close()
 
 
-def _add_notes(
-    known: Profile, queries: Sequence[Query], pairs: Sequence[_Pair], private: Disguise | None, writer: FolderWriter
-) -> None:
-    if not pairs:
-        empty = all(not table.rows for table in known.tables.values())
-        raise DataError(
-            f"{known.schema and 'the database'}: nothing can be asked of it"
-            + (": it has no rows" if empty else "; its columns say too little, or all candidates had trivial answers")
-        )
-    writer.notes.append(f"{len(queries):,} queries, each of which ran and gave an answer that no simpler one gives")
+def _why_nothing(known: Profile) -> str:
+    if not known.schema.tables:
+        return ": it has no tables"
+    if not any(table.rows for table in known.tables.values()):
+        return ": its tables have no rows"
+    return ": all that was tried has a trivial answer; it may have too few rows"
+
+
+def _add_notes(known: Profile, queries: int, is_private: bool, writer: FolderWriter) -> None:
+    writer.notes.append(f"{queries:,} queries, each of which ran and gave an answer that no simpler one gives")
     inferred = sorted(
         {
             f"{join.pairs[0][0].table}.{join.pairs[0][0].column} -> {join.pairs[0][1].table}.{join.pairs[0][1].column}"
@@ -249,5 +251,5 @@ def _add_notes(
     if inferred:
         more = f" and {len(inferred) - _NAMED} more" if len(inferred) > _NAMED else ""
         writer.notes.append(f"undeclared foreign keys, inferred: {', '.join(inferred[:_NAMED])}{more}")
-    if private is not None:
+    if is_private:
         writer.notes.append("values are made up: score these pairs by exact match, their answers are not in the data")
