@@ -112,10 +112,11 @@ class Finder:
             alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, ranges)}
             windows = _windows(run)
             for cell, (value, cell_key) in alike.items():
-                likeness, nearest = _nearest(windows.get(cell_key[:1], ()), cell_key)
+                cell_words = words(value)
+                likeness, nearest = _nearest(windows.get(cell_key[:1], ()), cell_key, _letters(cell_words))
                 if likeness and not self._is_of_the_schema(nearest):
                     yield self._found(cell, value, nearest, likeness, "typo")
-                elif (part := _part(run, words(value))) is not None and not self._is_of_the_schema(part[0]):
+                elif (part := _part(run, cell_words)) is not None and not self._is_of_the_schema(part[0]):
                     yield self._found(cell, value, part[0], part[1], "part")
 
     def _alike(self, text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str, str]]:
@@ -207,10 +208,19 @@ def _windows(run: Sequence[Word]) -> dict[str, list[tuple[str, Sequence[Word]]]]
     return found
 
 
-def _nearest(windows: Iterable[tuple[str, Sequence[Word]]], cell: str) -> tuple[float, Sequence[Word]]:
-    """Return how much alike the likest part is, the shortest of several, and the part; 0 where none is."""
-    rated = ((_likeness(written, cell), part) for written, part in windows)
+def _nearest(
+    windows: Iterable[tuple[str, Sequence[Word]]], cell: str, letters: Sequence[str]
+) -> tuple[float, Sequence[Word]]:
+    """Return how much alike the likest part is, the shortest of several, and the part; 0 where none is.
+
+    letters: the cell's words of one letter, which a part must have too: "University A" is not "University" mistyped.
+    """
+    rated = ((_likeness(written, cell), part) for written, part in windows if _letters(part) == letters)
     return max(rated, key=lambda each: (each[0], -len(each[1])), default=(0.0, ()))
+
+
+def _letters(part: Sequence[Word]) -> list[str]:
+    return [word.text for word in part if len(word.text) == 1 and not is_han(word.text)]
 
 
 def _likeness(written: str, cell: str) -> float:
