@@ -47,6 +47,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Profile:
         ("身高", "身高", None),
         ("体重(公斤)", "体重", "kg"),
         ("days", "days", None),
+        ("start_min", "start minute", None),
+        ("class_a", "class A", None),
+        ("founded_by", "founded by", None),
     ],
 )
 def test_an_identifier_is_read_as_its_words(name: str, words: str, unit: str | None) -> None:
@@ -169,6 +172,14 @@ def test_two_columns_of_the_same_words_are_ambiguous_and_a_shared_synonym_is_dro
     assert lexicon.columns[ColumnOf("t_person", "phoneNo")].ambiguous
     assert lexicon.columns[ColumnOf("t_person", "price")].english == ("price",)
     assert not lexicon.columns[ColumnOf("t_person", "price")].ambiguous
+
+
+def test_a_column_called_like_its_table_is_the_name_unless_there_is_one() -> None:
+    alone = Lexicon.of(_profile(Column("person", "text", "text"), Column("city", "text", "text")))
+    assert alone.columns[ColumnOf("t_person", "person")].english == ("name",)
+    both = Lexicon.of(_profile(Column("person", "text", "text"), Column("name", "text", "text")))
+    assert both.columns[ColumnOf("t_person", "person")].english == ("person",)
+    assert not both.columns[ColumnOf("t_person", "name")].ambiguous
 
 
 GLOSSARY = """

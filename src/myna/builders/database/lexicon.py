@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 from myna.builders.database.glossary import ColumnGlossary, Glossary, TableGlossary, value_key
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
 from myna.builders.database.query import ColumnOf, Join, Value
-from myna.builders.database.vocabulary import chinese_of, english_of, is_person, measure_word
+from myna.builders.database.vocabulary import chinese_noun, chinese_of, english_of, is_person, measure_word
 from myna.builders.database.words import (
     Unit,
     chinese_number,
@@ -36,6 +36,9 @@ _LONGEST_COMMENT = {"en": 32, "zh": 10}
 _COMMENT_END = re.compile(r"[,:;.，：；。、\n(（\[]| - ")
 _VALUE_IN_COMMENT = re.compile(r"(?<![\w.])(\d{1,3})\s*[=:：-]\s*([^\W\d_]+)")
 _NAME_HEADS = word_set("name title 名称 姓名 名字 标题")
+_PARTICIPLES = {"founded": "founding", "established": "founding", "built": "construction", "opened": "opening"}
+FLAG_ADJECTIVES = word_set("active available deleted enabled visible public private paid valid open closed retired")
+"""Flags that say what a row is: "active customers"; as a column of its own each is a status."""
 _SCHOOL_GRADES = range(1, 13)
 
 
@@ -102,9 +105,14 @@ class Lexicon:
         for name, found in profile.tables.items():
             own = said.get(name, TableGlossary())
             words = _table_words(schema[name], own)
+            has_name = any(
+                _without_owner(identifier_words(column)[0], words[0]) == ("name",) for column in found.columns
+            )
             of_table = _distinct(
                 [
-                    _column_words(name, column, own.columns.get(column.column.name, ColumnGlossary()), words)
+                    _column_words(
+                        name, column, own.columns.get(column.column.name, ColumnGlossary()), words, has_name=has_name
+                    )
                     for column in found.columns.values()
                 ]
             )
@@ -180,7 +188,7 @@ def _both_languages(
     else:
         english.append(base)
         if not chinese:
-            chinese.append(chinese_of(words) or base)
+            chinese.append((chinese_noun if as_noun else chinese_of)(words) or base)
     return tuple(dict.fromkeys(english)), tuple(dict.fromkeys(chinese))
 
 
@@ -195,18 +203,22 @@ def _comment_name(comment: str) -> str:
 
 
 def _column_words(
-    table: str, found: ColumnProfile, glossary: ColumnGlossary, owner: tuple[tuple[str, ...], tuple[str, ...]]
+    table: str,
+    found: ColumnProfile,
+    glossary: ColumnGlossary,
+    owner: tuple[tuple[str, ...], tuple[str, ...]],
+    *,
+    has_name: bool,
 ) -> ColumnWords:
+    """The words of a column of a table that is called `owner`. has_name: whether the table has a column `name`."""
     column = found.column
     words, unit = identifier_words(column.name)
     words = _without_owner(words, owner[0])
-    if words == ("ID",) and found.role != "key":
-        unit = None
-    base = numbered(words) or column.name
+    base = _as_noun(words, found, () if has_name else owner[0]) or column.name
     english, chinese = _both_languages(base, (*glossary.names, _comment_name(column.comment)), tuple(base.split()))
     is_name = found.role == "name" and bool({english[0].rpartition(" ")[2], chinese[0][-2:]} & _NAME_HEADS)
     if is_name and is_person(owner[0][0]):
-        chinese = tuple("姓名" if name in ("名称", "名字") and words == ("name",) else name for name in chinese)
+        chinese = tuple("姓名" if name in ("名称", "名字") and base == "name" else name for name in chinese)
     return ColumnWords(
         ColumnOf(table, column.name),
         found,
@@ -219,6 +231,18 @@ def _column_words(
 
 
 _NAMES_OF_ROWS = frozenset(("name", "title", "full name", "姓名", "名称", "名字", "标题"))
+
+
+def _as_noun(words: tuple[str, ...], found: ColumnProfile, owners: tuple[str, ...]) -> str:
+    """The words as something that a row has: its name, not "the country of the country"; a founding year."""
+    base = numbered(words)
+    if base in owners and found.role in ("name", "category", "text"):
+        return "name"
+    if base in _PARTICIPLES and found.role == "date":
+        return f"{_PARTICIPLES[base]} {'year' if isinstance(found.minimum, int) else 'date'}"
+    if base in FLAG_ADJECTIVES and found.role == "flag":
+        return f"{base} status"
+    return base
 
 
 def _without_owner(words: tuple[str, ...], owners: tuple[str, ...]) -> tuple[str, ...]:

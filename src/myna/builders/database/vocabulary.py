@@ -6,6 +6,7 @@ English word stays. Knows no schema and no sentences.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from myna.builders.database.words import word_set
@@ -34,7 +35,7 @@ restaurant=餐厅 hospital=医院 doctor=医生 patient=病人 nurse=护士 dise
 transaction=交易 loan=贷款 bank=银行 branch=分行 document=文档 file=文件 project=项目 task=任务 contract=合同
 policy=保单 claim=理赔 person=人 people=人 child=孩子 parent=家长 family=家庭 dog=狗 pet=宠物 animal=动物
 owner=主人 house=房子 apartment=公寓 dorm=宿舍 university=大学 college=学院 campus=校区 library=图书馆
-enrollment=选课记录 registration=注册 attendance=出勤 race=比赛 result=结果 winner=获胜者 vote=投票
+enrollment=注册人数 registration=注册 attendance=出勤 race=比赛 result=结果 winner=获胜者 vote=投票
 candidate=候选人 party=政党 election=选举 president=总统 river=河流 mountain=山 lake=湖 start=开始 end=结束
 open=开业 opening=开业 created=创建 updated=更新 first=名 last=姓 full=全 home=家 work=工作 hire=入职
 release=发行 publication=出版 delivery=送货 shipping=发货 founded=成立 established=成立
@@ -78,6 +79,7 @@ _CHINESE_PHRASES = {
     ("total", "amount"): "总金额",
     ("total", "points"): "总积分",
     ("unit", "price"): "单价",
+    ("total",): "总额",
     ("market", "value"): "市值",
     ("order", "item"): "订单明细",
     ("course", "title"): "课程名称",
@@ -200,6 +202,8 @@ _CHINESE_SCALES = {
 
 _WORDS = dict(pair.split("=") for pair in _CHINESE.split())
 _ENGLISH = {chinese: english for english, chinese in reversed(_WORDS.items())} | {"姓名": "name", "名字": "name"}
+_LARGEST = re.compile("最([大小])(工资|价格|温度|速度|分数|收入|评分|身高|成本|费用)")
+"""What is high and low, not large and small."""
 _JOINED_WITHOUT = frozenset(("of", "the", "in"))
 
 
@@ -224,7 +228,14 @@ def chinese_of(words: tuple[str, ...]) -> str | None:
             at += 1
         else:
             return None
-    return "".join(pieces) if pieces and not _JOINED_WITHOUT & set(words) else None
+    if not pieces or _JOINED_WITHOUT & set(words):
+        return None
+    return _LARGEST.sub(lambda found: f"最{'高' if found[1] == '大' else '低'}{found[2]}", "".join(pieces))
+
+
+def chinese_noun(words: tuple[str, ...]) -> str | None:
+    """Return the Chinese of a table's rows, where that is not the column's word: each enrollment is a record."""
+    return "选课记录" if words == ("enrollment",) else chinese_of(words)
 
 
 def english_of(chinese: str) -> str | None:

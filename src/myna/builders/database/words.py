@@ -61,6 +61,7 @@ _ABBREVIATIONS = {
     "ref": "reference",
     "stu": "student",
     "tel": "telephone",
+    "tot": "total",
     "temp": "temperature",
     "uid": "user ID",
     "univ": "university",
@@ -143,6 +144,9 @@ _DOERS = {
     "written": "writer",
 }
 """`directed_by` holds a director."""
+_MOMENTS = frozenset(("start", "end", "begin", "finish"))
+_MOMENT_PARTS = {"min": "minute", "hr": "hour", "sec": "second"}
+"""`start_min` is no minimum."""
 _PREPOSITIONS = word_set("of in per to for at on from by with")
 
 _IRREGULAR = {
@@ -168,7 +172,7 @@ _IRREGULAR = {
 _SINGULAR = {plural: singular for singular, plural in _IRREGULAR.items()}
 _UNCHANGED = word_set(
     "aircraft data details equipment faculty furniture information news notes postseason series settings "
-    "species staff statistics sales weather maintenance attendance performance fielding batting pitching "
+    "species staff statistics sales weather maintenance attendance fielding batting pitching "
     "people"
 )
 _SOUNDS_LIKE_YOU = re.compile(r"(?:uni(?!n)|use|usu|euro|one\b|once|ubi|u[rt]i)", re.IGNORECASE)
@@ -211,6 +215,11 @@ def identifier_words(name: str) -> tuple[tuple[str, ...], Unit | None]:
         unit = _UNITS[parts.pop()]
         if parts[-1] == "in" and len(parts) > 1:
             parts.pop()
+    for place in range(1, len(parts)):
+        if len(parts[place]) == 1 and parts[place].isascii():
+            parts[place] = parts[place].upper()  # class A, not "class a"
+        if parts[place - 1] in _MOMENTS and parts[place] in _MOMENT_PARTS:
+            parts[place] = _MOMENT_PARTS[parts[place]]
     if len(parts) > 1 and parts[-1] == "by" and parts[-2] in _DOERS:
         parts[-2:] = [_DOERS[parts[-2]]]
     return tuple(word for part in parts for word in _written_out(part, alone=len(parts) == 1).split()), unit
@@ -243,6 +252,8 @@ def plural(noun: str) -> str:
     head, rest = head_and_rest(noun)
     if rest:
         return f"{plural(head)}{rest}"
+    if noun.startswith(("is ", "has ", "was ")):
+        return noun
     before, space, last = noun.rpartition(" ")
     return f"{before}{space}{_plural_word(last)}"
 

@@ -172,5 +172,5 @@ class _Chinese:
         if operation.operator == "union":
             return f"{wanted}和{other}（去重）"
         if operation.operator == "intersect":
-            return f"{wanted}中同时也是{other}的"
+            return f"{wanted}中同时也是{other}的那些"
         return self._choose.form(forms.EXCEPT_OTHER, object=wanted, other=other)

@@ -157,7 +157,7 @@ WHICH_GROUPS_MOST = Forms(
 AND_QUANTITY = Forms(
     ("{sentence}同时给出{quantity}。", "{sentence}并显示{quantity}。"), ("{sentence}还要列出{quantity}。",)
 )
-CONSIDERING = Forms(("只考虑{things}，{sentence}", "在{things}中，{sentence}"), ("仅就{things}而言，{sentence}",))
+CONSIDERING = Forms(("只考虑{things}，{sentence}", "对于{things}，{sentence}"), ("仅就{things}而言，{sentence}",))
 EXCEPT = Forms(("{object}，但不包括{others}的", "{object}，去掉{others}的"), ("{object}，排除{others}的",))
 EXCEPT_OTHER = Forms(("{object}，但不包括{other}", "没有出现在{other}中的{object}"), ("{object}，排除{other}",))
 INTERSECT = Forms(

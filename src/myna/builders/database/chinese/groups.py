@@ -99,11 +99,17 @@ class Groups:
             raise Unsayable
         most = self._quantities.ends(order.item, descending=order.descending)
         quantity = self._measured(order.item, reading)
+        asked = quantity
+        if order.item.function == ("max" if order.descending else "min"):  # 最高的身高最高 would say it twice
+            column = order.item.argument
+            if isinstance(column, Rows):
+                raise Unsayable
+            asked = f"{self._nouns.everyone(reading.things.table)}的{self._quantities.column(column, reading)}"
         limit = query.limit or 1
         number = "" if limit == 1 else chinese_number(limit, counting=True)
-        slots = {"group": group.name, "m": group.measure, "quantity": quantity, "most": most}
+        slots = {"group": group.name, "m": group.measure, "quantity": asked, "most": most}
         if group.shown:
-            which = f"{quantity}{most}的{number}{group.measure if number else ''}{group.name}"
+            which = f"{asked}{most}的{number}{group.measure if number else ''}{group.name}"
             sentence = self._choose.form(forms.ASK, object=f"{which}的{listing(group.shown, '和')}")
         elif limit == 1:
             sentence = self._choose.form(forms.WHICH_GROUP_MOST, **slots)

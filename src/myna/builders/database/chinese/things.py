@@ -88,7 +88,8 @@ class Nouns:
         if related is None:
             raise Unsayable
         how, things = related
-        if how == "has" and self._lexicon.is_same(things.table, condition.column.table):
+        is_kind = self._lexicon.tables[things.table].is_person  # gymnasts are people; details are no schools
+        if how == "has" and is_kind and self._lexicon.is_same(things.table, condition.column.table):
             return [Clause(f"{'不是' if condition.negated else '是'}{self.noun(things).text}", False)]
         if how == "has":
             return [Clause(f"{'没有' if condition.negated else '有'}{self.noun(things).text}", False)]

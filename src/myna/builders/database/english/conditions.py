@@ -12,7 +12,7 @@ from typing import Literal
 
 from myna.builders.database.choice import Chooser, Forms
 from myna.builders.database.english import forms
-from myna.builders.database.lexicon import ColumnWords, Lexicon
+from myna.builders.database.lexicon import FLAG_ADJECTIVES, ColumnWords, Lexicon
 from myna.builders.database.query import (
     AgainstAggregate,
     Arithmetic,
@@ -139,6 +139,9 @@ class Conditions:
             return self._called(words, value, self._choose.usual(called))
         text, name = self.value(column, value), self.column(column)
         flag = _flag(words, value)
+        adjective = name.removesuffix(" status")
+        if flag is not None and adjective in FLAG_ADJECTIVES:
+            return [Modifier("is", adjective if flag else f"not {adjective}")]
         if flag is not None and name.startswith(("is ", "has ")):
             verb, _, rest = name.partition(" ")
             return [Modifier("is" if verb == "is" else "has", rest if flag else f"{_NO[verb]} {rest}")]

@@ -114,7 +114,7 @@ class Nouns:
         how, things = related
         if how == "has":
             noun = self.noun(things).owned
-            if self._lexicon.is_same(things.table, condition.column.table):
+            if self._is_kind(things.table, condition.column.table):
                 return [Modifier("is", f"not {noun}" if condition.negated else noun)]
             return [Modifier("has", f"no {noun}" if condition.negated else self._choose.one((noun, f"some {noun}")))]
         inner, outer = things.table, condition.column.table
@@ -130,6 +130,10 @@ class Nouns:
         other = self._conditions.column(selected)  # type: ignore[arg-type]  # inner_things lets only columns through
         among = f"the {plural(other)} of {self.noun(things).text}"
         return [Modifier("whose", f"{name} is {'not among' if condition.negated else 'among'} {among}")]
+
+    def _is_kind(self, inner: str, outer: str) -> bool:
+        """Whether rows of one table are a kind of those of another: gymnasts are people; details are no schools."""
+        return self._lexicon.tables[inner].is_person and self._lexicon.is_same(inner, outer)
 
     def _joined(self, choices: list[list[Modifier]], *, any_of: bool, who: str, many: bool) -> str:
         """Join conditions by and, or; what stands after "or" repeats its verb, so that it can't be misread."""
