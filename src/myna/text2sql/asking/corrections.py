@@ -63,9 +63,10 @@ class Corrections:
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b", buffering=0) as file:
-                end = file.seek(0, os.SEEK_END)
-                if end and os.pread(file.fileno(), 1, end - 1) != b"\n":  # someone's editor left the last line open
-                    line = b"\n" + line
+                if file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":  # someone's editor left the last line open
+                        line = b"\n" + line
                 file.write(line)
                 os.fsync(file.fileno())
 
