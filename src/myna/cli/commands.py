@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("report", "report:report", "Write a run's report.html again"),
     ),
     "Using": (
+        Command("ask", "ask:ask", "Ask a database in words: SQL, its rows, a chart; or a conversation"),
         Command("generate", "generate:generate", "Answer a prompt, or a file of prompts"),
         Command("chat", "chat:chat", "Talk with a model"),
         Command("fuse", "fuse:fuse", "Fuse an adapter into a model folder of its own"),
