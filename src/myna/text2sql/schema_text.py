@@ -84,7 +84,7 @@ def _different(values: Sequence[Any], count: int) -> list[Any]:
     for value in values:
         if len(found) == count:
             break
-        shown = value_text(value)
+        shown = _literal(value)
         if shown is not None and shown.strip("' "):
             found.setdefault(shown, value)
     return list(found.values())
@@ -123,7 +123,7 @@ def _column(
         )
     if column.comment:
         yield _comment(column.comment)
-    values = [shown for value in samples if (shown := value_text(value)) is not None]
+    values = [shown for value in samples if (shown := _literal(value)) is not None]
     if values:
         yield f"({', '.join(values)})"
 
@@ -136,7 +136,7 @@ def _comment(comment: str) -> str:
     return f"{{{_cut(comment, LONGEST_COMMENT)}}}" if comment else ""
 
 
-def value_text(value: Any) -> str | None:
+def _literal(value: Any) -> str | None:
     """Return a value as SQL, None for what is not shown."""
     if value is None or isinstance(value, bytes | bytearray | memoryview):
         return None

@@ -34,7 +34,8 @@ CELLS = 1_000_000
 """Of a database."""
 SECONDS_TO_READ = 60.0
 _SECONDS_OF_A_QUERY = 10.0
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What breaks a line, drives a terminal, or turns the direction of writing."""
 _SEEN = ("text", "number", "date", "other")
 
 LIMITS = Limits(seconds=_SECONDS_OF_A_QUERY, rows=DIFFERENT_TEXTS + 1, bytes=128 * 2**20, memory=400 * 2**20)

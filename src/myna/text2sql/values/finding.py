@@ -7,6 +7,7 @@ whoever asks can choose between "New York" and "York"; typos and parts are looke
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ _COMMON = 20_000
 _TRIGRAMS = 12
 """The rarest of a run, which are looked up."""
 _BY_PINYIN, _OTHER_CHARACTERS, _LEAST_PART = 0.9, 0.8, 0.5
+_SIGNS = re.compile(r"[^\w\s?.,;:!'\"()\[\]，。？！、；：（）]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Found:
     score: float
     how: OneOf["words", "pinyin", "typo", "part", "number"]
     is_common: bool = False
-    """Whether the words are such as "the"."""
+    """Whether the words are such as "the", or signs."""
 
 
 class Finder:
@@ -54,7 +56,7 @@ class Finder:
     def find(self, question: str, ranges: Sequence[tuple[int, int]]) -> list[Found]:
         """Return what is found among the cells in `ranges` (first and last id)."""
         asked = words(question)
-        exact = [*self._by_key(asked, ranges), *self._by_pinyin(asked, ranges)]
+        exact = [*self._by_key(asked, ranges), *self._by_pinyin(asked, ranges), *self._signs(question, ranges)]
         telling = [each for each in exact if not each.is_common]
         taken = [any(each.start <= word.start and word.stop <= each.stop for each in telling) for word in asked]
         return [*exact, *self._numbers(question, ranges), *self._nearly(asked, taken, ranges)]
@@ -85,6 +87,15 @@ class Finder:
                     yield self._found(cell, value, part, _OTHER_CHARACTERS, "pinyin")
                 elif not by_pinyin and isinstance(value, str) and not has_han(value):
                     yield self._found(cell, value, part, _BY_PINYIN, "pinyin")
+
+    def _signs(self, question: str, ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
+        """Find cells without any word: ✓, +, –."""
+        signs: dict[str, list[re.Match[str]]] = {}
+        for match in _SIGNS.finditer(question):
+            signs.setdefault(key_of(match[0]), []).append(match)
+        for found, _, cell, value in self._look_up(signs, ranges) if signs else ():
+            for match in signs[found]:
+                yield Found(self._column(cell), value, match.start(), match.end(), 1.0, "words", is_common=True)
 
     def _numbers(self, question: str, ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
         named = numbers(question)
