@@ -5,7 +5,7 @@ covered when a query of the same skeleton (its constructs and the shape of its j
 and verified on any of the databases. Every made query must execute, and be written as constrained decoding writes it.
 
     python benchmarks/skeletons.py
-    python benchmarks/skeletons.py --candidates 200 --missing 10
+    python benchmarks/skeletons.py --candidates 100 --missing 10
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def table(missing: list[tuple[str, int]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spider", type=Path, default=SPIDER)
-    parser.add_argument("--candidates", type=int, default=400, help="queries sampled on each database")
+    parser.add_argument("--candidates", type=int, default=300, help="queries sampled on each database")
     parser.add_argument("--missing", type=int, default=40, help="rows of the table of what is not made")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

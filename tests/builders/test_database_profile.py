@@ -16,6 +16,7 @@ from shop_database import write_shop
 
 def made(path: Path, *statements: str) -> Profile:
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
     for statement in statements:
         connection.execute(statement)
     connection.commit()

@@ -225,6 +225,7 @@ def test_over_real_databases_every_sampled_query_runs_in_the_one_surface() -> No
 
 def database_of(path: Path, *statements: str) -> Database:
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
     for statement in statements:
         connection.execute(statement)
     connection.commit()

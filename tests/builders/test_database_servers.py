@@ -34,7 +34,7 @@ POSTGRES_ONLY = (
 )
 
 
-def hold(url: str | Path, count: int = 250) -> Profile:
+def hold(url: str | Path, count: int = 120) -> Profile:
     """Sample and verify on a database; every query must run, in the one surface, and many must say something."""
     with Database.open(url) as database:
         described = profile(database)
@@ -55,7 +55,7 @@ def test_postgres(postgres: Server) -> None:
     with postgres_admin(postgres, "shop") as admin:
         for statement in (*statements(), *POSTGRES_ONLY):
             admin.execute(statement)
-    described = hold(postgres.url("shop"), 600)
+    described = hold(postgres.url("shop"), 300)
     moods = described.tables["Other.Mood Log"].columns
     assert {name: moods[name].role for name in ("id", "felt", "Größe", "at", "doubled")} == {
         "id": "key",

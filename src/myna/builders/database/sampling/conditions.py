@@ -31,7 +31,7 @@ _COUNTS = {1: 0.66, 2: 0.28, 3: 0.06}
 _LOOKED_AT: Mapping[Role, float] = {
     "category": 4,
     "measure": 3.5,
-    "name": 2,
+    "name": 3,
     "date": 2,
     "flag": 1,
     "text": 0.7,

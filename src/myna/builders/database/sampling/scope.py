@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from myna.builders.database.query import ColumnOf, Join
 from myna.builders.database.sampling.draw import Draw
 
-_LINKS = {0: 0.5, 1: 0.35, 2: 0.15}
+_LINKS = {0: 0.44, 1: 0.34, 2: 0.22}
 
 
 @dataclass(frozen=True)
