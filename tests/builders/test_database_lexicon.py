@@ -12,7 +12,7 @@ from myna.builders.database.glossary import Glossary, read_glossary
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
 from myna.builders.database.query import ColumnOf
-from myna.builders.database.vocabulary import chinese_of, measure_word
+from myna.builders.database.vocabulary import chinese_of, english_of, measure_word
 from myna.builders.database.words import (
     identifier_words,
     numbered,
@@ -110,6 +110,9 @@ def test_common_words_have_their_chinese_and_others_stay() -> None:
     assert chinese_of(("number", "of", "employees")) == "员工人数"
     assert chinese_of(("date", "of", "birth")) == "出生日期"
     assert chinese_of(("pommel", "horse")) is None
+    assert english_of("入职日期") == "hire date"
+    assert english_of("出生日期") == "date of birth"
+    assert english_of("鞍马") is None
     assert [measure_word(noun) for noun in ("学生", "学校", "汽车", "图书", "东西")] == ["名", "所", "辆", "本", "个"]
 
 

@@ -239,9 +239,17 @@ def chinese_noun(words: tuple[str, ...]) -> str | None:
 
 
 def english_of(chinese: str) -> str | None:
-    """Return the English of one Chinese word that the dictionary has, else None."""
-    phrase = next((" ".join(words) for words, known in _CHINESE_PHRASES.items() if known == chinese), None)
-    return phrase or _ENGLISH.get(chinese)
+    """Return the English of a Chinese name, None unless all of its words are known: 入职日期 is "hire date"."""
+    for words, known in _CHINESE_PHRASES.items():
+        if known == chinese:
+            return " ".join(words)
+    if chinese in _ENGLISH:
+        return _ENGLISH[chinese]
+    for end in range(len(chinese) - 1, 0, -1):
+        first, rest = _ENGLISH.get(chinese[:end]), chinese[end:]
+        if first and (remaining := english_of(rest)):
+            return f"{first} {remaining}"
+    return None
 
 
 def measure_word(noun: str) -> str:

@@ -98,6 +98,8 @@ _UNITS = {
     "千克": Unit("kg", "千克"),
     "lb": Unit("pounds", "磅"),
     "lbs": Unit("pounds", "磅"),
+    "dollar": Unit("dollars", "美元"),
+    "dollars": Unit("dollars", "美元"),
     "usd": Unit("US dollars", "美元"),
     "eur": Unit("euros", "欧元"),
     "cny": Unit("yuan", "元"),
@@ -144,6 +146,7 @@ _DOERS = {
     "written": "writer",
 }
 """`directed_by` holds a director."""
+_NAME_INITIALS = {"f": "first", "l": "last", "m": "middle"}
 _MOMENTS = frozenset(("start", "end", "begin", "finish"))
 _MOMENT_PARTS = {"min": "minute", "hr": "hour", "sec": "second"}
 """`start_min` is no minimum."""
@@ -215,6 +218,8 @@ def identifier_words(name: str) -> tuple[tuple[str, ...], Unit | None]:
         unit = _UNITS[parts.pop()]
         if parts[-1] == "in" and len(parts) > 1:
             parts.pop()
+    if len(parts) > 1 and parts[-1] == "name" and parts[-2] in _NAME_INITIALS:
+        parts[-2] = _NAME_INITIALS[parts[-2]]
     for place in range(1, len(parts)):
         if len(parts[place]) == 1 and parts[place].isascii():
             parts[place] = parts[place].upper()  # class A, not "class a"
@@ -262,7 +267,7 @@ def _plural_word(word: str) -> str:
     lower = word.casefold()
     if lower in _IRREGULAR:
         return _IRREGULAR[lower]
-    if is_chinese(word) or lower in _UNCHANGED or lower in _SINGULAR or not word[-1:].isalnum():
+    if _has_no_plural(word):
         return word
     if word[-1].isdigit() or (word.isupper() and len(word) > 1):
         return f"{word}s"
@@ -271,6 +276,14 @@ def _plural_word(word: str) -> str:
     if re.search(r"(?:s|x|z|ch|sh)$", lower):
         return word if _looks_plural(lower) else f"{word}es"
     return f"{word}s"
+
+
+def _has_no_plural(word: str) -> bool:
+    """Whether a word stays as it is: a plural, uncountable, or no noun (what is invested, what is available)."""
+    lower = word.casefold()
+    participle = len(word) > 4 and re.search(r"[^e]ed$", lower) is not None
+    known = lower in _UNCHANGED or lower in _SINGULAR or lower == "available"
+    return known or participle or is_chinese(word) or not word[-1:].isalnum()
 
 
 def _looks_plural(word: str) -> bool:

@@ -44,6 +44,8 @@ class Groups:
         columns = [item for item in query.select if isinstance(item, ColumnOf)]
         if len(aggregates) + len(columns) < len(query.select) or not columns or query.distinct:
             raise Unsayable
+        if any(each.argument in query.group_by for each in aggregates):
+            raise Unsayable  # each group has one value of what it is made by
         group = self._group(reading, columns)
         if (query.having or query.limit) and not reading.things.plain:
             considering = self._nouns.noun(reading.things).text

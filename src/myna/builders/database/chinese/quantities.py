@@ -27,7 +27,7 @@ class Quantities:
         """Return aggregates of rows: "北京的学生的数量和平均年龄"."""
         things = self._nouns.noun(reading.things).text
         if len(aggregates) == 1 and isinstance(aggregates[0].argument, Rows):
-            return f"{things}数量"
+            return f"{things}{'数' if things.endswith('人') else '数量'}"
         return f"{things}的{self.bare(aggregates, reading)}"
 
     def bare(self, aggregates: Sequence[Aggregate], reading: Reading) -> str:

@@ -27,7 +27,7 @@ from myna.builders.database.query import (
     Value,
 )
 from myna.builders.database.vocabulary import is_membership, is_place, scale_of
-from myna.builders.database.words import head_and_rest, with_article, word_set
+from myna.builders.database.words import head_and_rest, plural, with_article, word_set
 
 _MONTHS = [
     "January",
@@ -351,7 +351,7 @@ def _flag(words: ColumnWords, value: Value) -> bool | None:
 
 def _takes_article(name: str) -> bool:
     plain = head_and_rest(name)[0].rpartition(" ")[2].casefold()
-    if plain in _UNCOUNTED or not name.isascii() or is_plural(name):
+    if plain in _UNCOUNTED or not name.isascii() or is_plural(name) or plural(plain) == plain:
         return False
     return not name.startswith(("is ", "has ", "in ", "by ", "to ", "from "))
 
