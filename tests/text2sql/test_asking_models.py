@@ -85,3 +85,5 @@ def test_what_cannot_be_asked_is_named(folder: Path, path: Path, tmp_path: Path)
         ask(tmp_path / "none.sqlite", QUESTION, model=str(folder))
     with pytest.raises(RecipeError, match="max_tokens is 0"):
         ask(path, QUESTION, model=str(folder), max_tokens=0, **FLOAT32)
+    with pytest.raises(RecipeError, match="time_limit is 0"):
+        ask(path, QUESTION, model=str(folder), time_limit=0.0, **FLOAT32)

@@ -82,6 +82,8 @@ def ask(
     """
     if sql_only and (explain or chart):
         raise UsageError("--sql-only prints nothing but SQL, so --explain and --chart have no place; leave one out")
+    if not 0 < time_limit < float("inf"):
+        raise UsageError(f"--time-limit {time_limit:g}: expected seconds, more than 0")
     base_model(model)  # says at once when none is named
     from myna.cli.ask_display import Display, Wishes, progress, shown
     from myna.databases import Database, Limits

@@ -45,6 +45,7 @@ class Session:
         self._wishes = wishes
         self._corrections = corrections
         self._answers: list[dict[str, Any]] = []
+        self._noted: set[str] = set()
         self._last: Answer | None = None
         self._commands: Mapping[str, Callable[[str], None]] = {
             "\\schema": self._schema,
@@ -99,9 +100,12 @@ class Session:
             self._last = self._asker.ask(question)
         self._show(self._last)
 
-    def _show(self, answer: Answer, wishes: Wishes | None = None) -> None:
-        as_dict, failed = shown(answer, self._database.dialect, self._display, wishes or self._wishes)
-        self._answers.append(as_dict)
+    def _show(self, answer: Answer) -> None:
+        """Show an answer; a note that was shown before is not repeated."""
+        news = tuple(note for note in answer.notes if note not in self._noted)
+        self._noted.update(news)
+        _, failed = shown(replace(answer, notes=news), self._database.dialect, self._display, self._wishes)
+        self._answers.append(answer.as_dict())
         if failed is not None:
             report_error(type(failed).__name__, str(failed), as_json=False)
 

@@ -65,6 +65,8 @@ def ask(
     `ResourceError` and `MissingDependency`. A question that no candidate answers raises nothing: see `Answer.error`.
     """
     _check(samples, repairs)
+    if not 0 < time_limit < float("inf"):
+        raise RecipeError(f"time_limit is {time_limit:g}; expected seconds, more than 0")
     with Database.open(database, limits=Limits(seconds=time_limit)) as opened:
         loaded = load(model, adapter_path=adapter_path, engine=engine, dtype=dtype, device=device)
         answerer = ModelAnswerer(loaded, max_tokens=max_tokens, sampling=sampling)
