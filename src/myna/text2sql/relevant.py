@@ -30,6 +30,8 @@ _FEW = 3
 """A column's name that at most so many tables share leads from one to the other."""
 _WIDEST = 0.25
 """Of the budget: a table that takes more keeps its keys and the columns that matter most."""
+_TOO_LARGE = 20
+"""After so many tables that don't fit into what is left, no smaller one is looked for."""
 _LEAST_PREFIX, _SAME_PREFIX = 4, 0.65
 """Words that begin alike, with so many letters and such a share of the longer one, are forms of one: enrolled,
 enrolment. They count half."""
@@ -77,7 +79,7 @@ def relevant_schema(
         ]
     ranked = sorted(range(len(of_tables)), key=lambda place: (-of_tables[place], -len(known.links[place]), place))
     shown: dict[int, Table] = {}
-    left, widest = budget - size.always, int(_WIDEST * budget)
+    left, widest, too_large = budget - size.always, int(_WIDEST * budget), 0
     for place in ranked:
         table = schema.tables[place]
         cost = size.of(table)
@@ -87,8 +89,10 @@ def relevant_schema(
         if cost <= left or not shown:
             shown[place] = table
             left -= cost
-        if left < size.least:
-            break
+        else:
+            too_large += 1
+            if too_large == _TOO_LARGE:
+                break
     return _result(schema, [shown[place] for place in sorted(shown)])
 
 
@@ -98,7 +102,6 @@ class _Size:
     def __init__(self, tokens: Callable[[str], int], samples: Samples | None, dialect: str) -> None:
         self._tokens, self._samples, self._dialect = tokens, samples, dialect
         self.always = tokens("")  # what a tokenizer adds to every text
-        self.least = tokens("t(a)\n") - self.always
 
     def of(self, table: Table) -> int:
         line = schema_text(Schema((table,)), self._samples, dialect=self._dialect)

@@ -2,7 +2,7 @@
 
 An equality takes a cell of its column that the question names; a comparison takes a number of the question. A column
 that can't be so filled stands in no such condition. Limits nothing where the index can't know: columns that it has not,
-or not completely. Source of the rule: issue 5 of this project, part 6; measured by benchmarks/values.py.
+or not completely. Measured by benchmarks/values.py.
 """
 
 from __future__ import annotations
