@@ -288,16 +288,19 @@ def test_on_a_terminal_lines_are_completed_remembered_and_ctrl_c_ends_only_the_q
         terminal.wait_for("> ")
         terminal.type("\\sql SELECT na\t FROM stu\t\n")  # completed to name and students
         terminal.wait_for("(3 rows)")
+        terminal.wait_for("> ")  # what is typed before, the terminal itself would read
         assert "\x1b[2J" not in terminal.seen
         assert r"x\x1b[2J" in terminal.seen
         terminal.type(f"\\sql {endless}\n")
         terminal.wait_for("Running the query")
         os.killpg(process.pid, signal.SIGINT)
         terminal.wait_for("Stopped.")
+        terminal.wait_for("> ")
         terminal.type("\\sql SELECT 17 + 4\n")
         terminal.wait_for("21")
+        terminal.wait_for("> ")
         terminal.type("\x04")
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     finally:
         process.kill()
         process.wait()
