@@ -27,7 +27,7 @@ from myna.builders.database.verify import Verifier
 from myna.builders.sides import Shares, key_of
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built, FolderWriter, new_data_folder
-from myna.databases import Database
+from myna.databases import Database, Limits
 from myna.errors import DataError, QueryError, RecipeError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.prompt import question_messages
@@ -42,6 +42,8 @@ _MOST_PHRASINGS = 4
 _SHARE_OF_A_TABLE = 2.0
 """A table has at most so many times its even share of the queries, as long as others have any."""
 _NAMED = 5
+_SECONDS = 2.0
+"""Of a query. What takes longer is asked by nobody who waits for the answer, and would hold up all that follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def build_database(
     if size < 1 or samples < 0:
         raise RecipeError(f"--size {size}, --samples {samples}: expected at least 1 pair and at least 0 samples")
     languages: tuple[Language, ...] = ("en", "zh") if language == "both" else (language,)
-    with Database.open(url) as database:
+    with Database.open(url, limits=Limits(seconds=_SECONDS)) as database:
         known = profile(database, seed=seed)
         words = Lexicon.of(known, read_glossary(glossary, database.schema) if glossary is not None else Glossary())
         source = {
