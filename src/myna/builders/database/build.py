@@ -222,7 +222,7 @@ def _write(database: Database, pairs: Sequence[_Pair], samples: int, with_hints:
     index = ValueIndex.open(database) if with_hints else None
     try:
         for number, pair in enumerate(pairs, start=1):
-            named = hints(index.matches(pair.question)) if index is not None else ()
+            named = hints(index.matches(pair.question), dialect=database.dialect) if index is not None else ()
             messages = question_messages(schema, pair.question, hints=named, dialect=database.dialect)
             answer = {"role": "assistant", "content": pair.sql}
             facts = SqlFacts(name, pair.sql, "database", number)
