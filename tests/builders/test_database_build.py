@@ -14,6 +14,7 @@ from myna.builders.database.build import build_database
 from myna.data.folder import open_folder
 from myna.databases import Database
 from myna.errors import DataError, RecipeError
+from myna.text2sql.scoring import score
 from myna.text2sql.surface import canonical
 
 SCHOOLS = ("North School", "Lakeside", "Hill School", "Old Town")
@@ -100,6 +101,18 @@ def test_the_same_seed_gives_the_same_bytes(school: Path, tmp_path: Path) -> Non
         build_database(school, tmp_path / name, size=40, seed=seed)
     contents = {name: (tmp_path / name / "train.jsonl").read_bytes() for name in "abc"}
     assert contents["a"] == contents["b"] != contents["c"]
+
+
+def test_the_data_folder_finds_the_database_wherever_it_was_made_from(
+    school: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(school.parent)
+    build_database(school.name, tmp_path / "data", size=30)
+    monkeypatch.chdir(tmp_path)
+    gold = [line["sql"]["gold"] for line in lines(tmp_path / "data")["train"]]
+    predictions = tmp_path / "predictions.sql"
+    predictions.write_text("".join(f"{sql}\n" for sql in gold), "utf-8")
+    assert score(tmp_path / "data", predictions=predictions, split="train").as_dict()["execution_accuracy"] == 1.0
 
 
 def test_own_examples_are_run_first_and_those_that_fail_are_named(school: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from myna.builders.sides import Shares, key_of
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.databases import Database, Limits
+from myna.databases.address import Address
 from myna.errors import DataError, QueryError, RecipeError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.prompt import question_messages
@@ -102,7 +103,8 @@ def build_database(
             pairs = [*own, *_unambiguous(made, {pair.question for pair in own}, writer)]
             if not pairs:
                 raise DataError(f"{database.name}: nothing can be asked of it{_why_nothing(known)}")
-            _write(database, pairs, samples if private is None else 0, private is None, writer)
+            place = _place(Address.parse(url))
+            _write(database, place, pairs, samples if private is None else 0, private is None, writer)
             _add_notes(known, len(chosen), private is not None, writer)
     return writer.built(out)
 
@@ -214,11 +216,18 @@ def _as_learnt(sql: str, database: Database) -> str:
         return " ".join(sql.split()).rstrip("; ")
 
 
-def _write(database: Database, pairs: Sequence[_Pair], samples: int, with_hints: bool, writer: FolderWriter) -> None:
-    name = Path(database.name.partition("?")[0]).stem or "database"
+def _place(address: Address) -> str:
+    """Return where the database is, as the data folder says it: a relative path would be taken from that folder."""
+    return address.shown if address.kind in ("postgres", "mysql") else address.location
+
+
+def _write(
+    database: Database, place: str, pairs: Sequence[_Pair], samples: int, with_hints: bool, writer: FolderWriter
+) -> None:
+    name = Path(place.partition("?")[0]).stem or "database"
     shown = {table.name: sample_values(database, table, samples) for table in database.schema.tables}
     schema = schema_text(database.schema, shown, dialect=database.dialect)
-    writer.databases[name] = database.name
+    writer.databases[name] = place
     index = ValueIndex.open(database) if with_hints else None
     try:
         for number, pair in enumerate(pairs, start=1):
