@@ -4,8 +4,8 @@
     FOLDER/tables.json                                       what the official evaluators know of the databases
     FOLDER/database/ID/ID.sqlite
 
-An answer is the gold SQL as `text2sql/surface.py` writes queries, which decoding can be held to, where that gives the
-same result. The facts keep the gold as it stands in its file, which is what official files are written from. Databases
+An answer is the gold SQL as `text2sql/surface.py` writes queries, which decoding can be held to, where that scores
+as gold does. The facts keep the gold as it stands in its file, which is what official files are written from. Databases
 go to `databases/ID/ID.sqlite` and their entries of `tables.json` to `official/`, where the official evaluator takes
 both (`--db`, `--table`). No database is on two sides.
 """
@@ -34,7 +34,7 @@ from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.prompt import question_messages
 from myna.text2sql.schema_text import sample_values, schema_text
-from myna.text2sql.spider import single_quoted_values
+from myna.text2sql.spider import exact_set_match, single_quoted_values
 from myna.text2sql.surface import canonical
 
 _TRAINING_FILES = ("train_spider.json", "train_others.json")
@@ -246,13 +246,14 @@ def _read_database(path: Path, gold: Mapping[str, None], samples: int) -> _Prepa
 
 
 def _answer(gold: str, result: Result, database: Database) -> str:
-    """Return the gold SQL as it is learnt: in the one surface that decoding can be held to, if that gives its result.
+    """Return the gold SQL as it is learnt: in the surface that decoding can be held to, where that scores as gold does.
 
     Else with texts in single quotes, single blanks and no semicolon at the end.
     """
     with suppress(QueryError):
         written = canonical(gold, database.schema)
-        if same_result(result, database.run(written), ordered=is_ordered(gold, database.dialect)):
+        same = same_result(result, database.run(written), ordered=is_ordered(gold, database.dialect))
+        if same and exact_set_match(gold, written, database.schema):
             return written
     spaced = _SPACE.sub(lambda piece: piece[1] or " ", single_quoted_values(gold, database.schema))
     return spaced.strip().rstrip(";").rstrip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -176,6 +175,8 @@ def _first_bytes(location: str) -> bytes:
     In this one, closing the file would drop every lock that another connection of this process holds on it, and what
     keeps writers of SQLite and DuckDB apart are such locks (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
+    import subprocess  # not before it is needed: the worker process has to start fast
+
     program = "import sys; sys.stdout.buffer.write(open(sys.argv[1], 'rb').read(16))"
     read = subprocess.run([sys.executable, "-I", "-S", "-c", program, location], capture_output=True, check=False)
     return read.stdout

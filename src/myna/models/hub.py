@@ -35,8 +35,8 @@ def is_hub_id(model: str) -> bool:
 def download(model: str, *, weights: bool = True) -> Path:
     """Return the folder of the hub's model `owner/name`, downloading what is not in the cache yet.
 
-    Without `weights` only what is small: configuration, tokenizer and templates. Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and `ResourceError` when the
-    disk is full.
+    Without `weights` only what is small: configuration, tokenizer and templates. Raises `ModelError` when it is not
+    there, not accessible or the hub can't be reached, and `ResourceError` when the disk is full.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
