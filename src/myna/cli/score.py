@@ -25,6 +25,7 @@ def score(
     time_limit: float = 10.0,
     max_tokens: Annotated[int, Parameter(name=["--max-tokens", "-m"])] = 256,
     batch_size: int = 16,
+    constrain: Literal["off", "schema", "content"] = "off",
     model: ModelAndAdapter = MODEL,
     machine: Machine = MACHINE,
     common: Common = COMMON,
@@ -57,6 +58,8 @@ def score(
         Longest answer in tokens.
     batch_size
         Questions that the model answers together.
+    constrain
+        Hold answers to SQL over the question's tables (schema), or also to values that are in them (content).
     """
     from myna.text2sql import scoring
 
@@ -80,6 +83,7 @@ def score(
             time_limit=time_limit,
             max_tokens=max_tokens,
             batch_size=batch_size,
+            constrain=constrain,
             engine=machine.engine,
             dtype=machine.dtype,
             device=machine.device,

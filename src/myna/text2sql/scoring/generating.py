@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from myna.generation import load
+from myna.generation import ConstraintFactory, LanguageModel, load
 from myna.models.adapters import read_adapter
 from myna.models.files import content_hash, find
+from myna.text2sql.constraint import Constrainer
+from myna.text2sql.scoring.holding import Holding
 from myna.text2sql.scoring.journal import Journal
-from myna.text2sql.scoring.questions import Question
+from myna.text2sql.scoring.questions import Question, Questions
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Which model answers, and how. Greedy, so that the same model gives the same answers."""
+    """Which model answers, and how. Greedy, so that the same model gives the same answers.
+
+    constrain: what answers are held to (`holding.py`).
+    """
 
     model: str
     adapter_path: Path | None = None
@@ -30,6 +36,7 @@ class Answering:
     engine: Literal["auto", "torch", "mlx"] = "auto"
     dtype: str = "auto"
     device: str = "auto"
+    constrain: Literal["off", "schema", "content"] = "off"
 
     def key(self) -> dict[str, Any]:
         """Return all that determines the answers, by content.
@@ -45,18 +52,18 @@ class Answering:
                 digest.update(name.encode())
                 digest.update(tensor.tobytes())
             adapter = digest.hexdigest()
-        settings = {"max_tokens": self.max_tokens, "batch_size": self.batch_size, "dtype": self.dtype}
-        machine = {"engine": self.engine, "device": self.device}
+        settings = {"max_tokens": self.max_tokens, "batch_size": self.batch_size, "constrain": self.constrain}
+        machine = {"engine": self.engine, "dtype": self.dtype, "device": self.device}
         return {"model": content_hash(files), "adapter": adapter, **settings, **machine}
 
 
-def answer_questions(
-    questions: Sequence[Question], answering: Answering, journal: Journal, told: Callable[[int], None]
-) -> None:
+def answer_questions(asked: Questions, answering: Answering, journal: Journal, told: Callable[[int], None]) -> None:
     """Have the model answer all questions that `journal` has no answer to; `told` hears how many are answered.
 
-    Raises `ModelError`, `AdapterError`, `PromptError`, `MissingDependency` and `ResourceError`.
+    Raises `ModelError`, `AdapterError`, `PromptError`, `MissingDependency`, `ResourceError` and, where answers are
+    constrained, `DataError` and `DatabaseError`.
     """
+    questions = asked.questions
     batches = [batch for batch in _batches(questions, answering.batch_size) if not journal.answers.keys() >= set(batch)]
     if not batches:
         return
@@ -67,14 +74,31 @@ def answer_questions(
         dtype=answering.dtype,
         device=answering.device,
     )
-    for batch in batches:
-        prompts = [questions[index].prompt for index in batch]
-        generated = model.generate_many(
-            prompts, max_tokens=answering.max_tokens, raw=isinstance(prompts[0], str), batch_size=len(prompts)
-        )
-        for index, answer in zip(batch, generated, strict=True):
-            journal.answer(index, answer.text)
-        told(len(journal.answers))
+    with ExitStack() as opened:
+        hold = _holder(model, asked, answering, opened)
+        for batch in batches:
+            prompts = [questions[index].prompt for index in batch]
+            generated = model.generate_many(
+                prompts,
+                max_tokens=answering.max_tokens,
+                raw=isinstance(prompts[0], str),
+                batch_size=len(prompts),
+                constraint=hold([questions[index] for index in batch]),
+            )
+            for index, answer in zip(batch, generated, strict=True):
+                journal.answer(index, answer.text)
+            told(len(journal.answers))
+
+
+def _holder(
+    model: LanguageModel, asked: Questions, answering: Answering, opened: ExitStack
+) -> Callable[[Sequence[Question]], ConstraintFactory | None]:
+    """Return what gives the constraint of a batch; what it opens is closed with `opened`."""
+    if answering.constrain == "off":
+        return lambda _: None
+    constrainer = Constrainer(model.builder)
+    holding = opened.enter_context(Holding(asked.places, answering.constrain))
+    return lambda batch: constrainer.hold([holding.grammar(question) for question in batch])
 
 
 def _batches(questions: Sequence[Question], size: int) -> Iterator[list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,15 @@ class Progress:
 
 Listener: TypeAlias = Callable[[Progress], None]
 
+_HELD: Mapping[str, tuple[str, ...]] = {
+    "off": (),
+    "schema": ("answers were held to SQL over the tables that their questions are about",),
+    "content": (
+        "answers were held to the tables that their questions are about and to values found there: the database was "
+        "read at inference, which published tables tell apart",
+    ),
+}
+
 
 def score(
     data: Path | str,
@@ -46,6 +55,7 @@ def score(
     time_limit: float = 10.0,
     max_tokens: int = 256,
     batch_size: int = 16,
+    constrain: Literal["off", "schema", "content"] = "off",
     engine: Literal["auto", "torch", "mlx"] = "auto",
     dtype: str = "auto",
     device: str = "auto",
@@ -60,7 +70,8 @@ def score(
     size: score this many questions, always the same ones; None scores all.
     databases: a folder with NAME.sqlite or NAME/NAME.sqlite, before what `data.json` says.
     workers: processes that run SQL; None takes the cores of this machine. time_limit: seconds of each query.
-    max_tokens, batch_size: of the answers, which are greedy.
+    max_tokens, batch_size: of the answers, which are greedy. constrain: `schema` holds them to SQL over the tables that
+        the question is about, `content` to values that these have and the question names as well; the score says so.
     output: a folder for `score.json`, `answers.jsonl`, `wrong.md`, the files of the benchmarks' own evaluators and the
         journal that an interrupted scoring goes on from. Without it nothing is kept.
 
@@ -75,11 +86,13 @@ def score(
     )
     given = answering = None
     if predictions is not None:
+        if constrain != "off":
+            raise RecipeError(f"--constrain {constrain}: ready predictions can't be held to anything; leave it out")
         given = read_predictions(Path(predictions).expanduser(), asked.chosen, asked.total, asked.file)
         answers_key: dict[str, Any] = {"predictions": _hash(given)}
     else:
         adapter = None if adapter_path is None else Path(adapter_path)
-        answering = Answering(str(model), adapter, max_tokens, batch_size, engine, dtype, device)
+        answering = Answering(str(model), adapter, max_tokens, batch_size, engine, dtype, device, constrain)
         answers_key = answering.key()
     key = {"data": asked.content_hash, "time_limit": time_limit, **answers_key}
     folder = None if output is None else Path(output).expanduser()
@@ -89,14 +102,15 @@ def score(
         if given is not None:
             journal.answers.update(enumerate(given.answers))
         elif answering is not None:
-            answer_questions(asked.questions, answering, journal, _teller("answered", asked, listener))
+            answer_questions(asked, answering, journal, _teller("answered", asked, listener))
         _judge(asked, journal, workers or _cores(), time_limit, _teller("judged", asked, listener))
         answers = [
             Answer(question, journal.answers[index], journal.verdicts[index])
             for index, question in enumerate(asked.questions)
         ]
         name = str(predictions or adapter_path or model)
-        result = ScoreResult.of(name, str(data), answers, given.notes if given is not None else (), folder)
+        notes = given.notes if given is not None else _HELD[constrain]
+        result = ScoreResult.of(name, str(data), answers, notes, folder)
         if folder is not None:
             write_results(folder, result)
             journal.finish()
