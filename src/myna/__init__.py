@@ -1,7 +1,7 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
-The public face: `train`, `resume`, `test`, `score`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each name
-is imported when it is first used, so that `import myna` stays light and loads no tensor library.
+The public face: `train`, `resume`, `test`, `score`, `ask`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each
+name is imported when it is first used, so that `import myna` stays light and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from myna.exporting import fuse
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
+    from myna.text2sql.asking import ask
     from myna.text2sql.scoring import score
     from myna.training import resume, train
 
@@ -29,6 +30,7 @@ __all__ = [
     "MynaError",
     "Recipe",
     "__version__",
+    "ask",
     "fuse",
     "load",
     "load_recipe",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "MynaError": "myna.errors",
     "Recipe": "myna.recipe",
+    "ask": "myna.text2sql.asking",
     "fuse": "myna.exporting",
     "load": "myna.generation",
     "load_recipe": "myna.recipe",
