@@ -1,4 +1,4 @@
-r"""The conversation of `myna ask`: questions, and commands that begin with a backslash.
+"""The conversation of `myna ask`: questions, and commands that begin with a backslash.
 
 Lines of a person go in; answers are shown, corrections kept. An error ends a question, never the conversation; Ctrl-C
 ends the question that runs. Knows nothing of how a question is answered.

@@ -96,6 +96,14 @@ def relevant_schema(
     return _result(schema, [shown[place] for place in sorted(shown)])
 
 
+def nearest_tables(schema: Schema, question: str, *, count: int, values: Sequence[ValueMatch] = ()) -> Schema:
+    """Return `schema` with at most `count` tables, those nearest to the question; itself where it has no more."""
+    if len(schema.tables) <= count:
+        return schema
+    # a table takes a line, so that lines count tables
+    return relevant_schema(schema, question, budget=count, tokens=lambda text: text.count("\n"), values=values).schema
+
+
 class _Size:
     """Counts the tokens of tables."""
 

@@ -18,7 +18,7 @@ from myna.errors import DatabaseError, MissingDependency, RecipeError
 from myna.text2sql.asking.answerer import Answerer
 from myna.text2sql.grammar import MAX_TABLES, Values, grammar
 from myna.text2sql.prompt import question_messages
-from myna.text2sql.relevant import Relevant, relevant_schema
+from myna.text2sql.relevant import Relevant, nearest_tables, relevant_schema
 from myna.text2sql.schema_text import sample_values, schema_text
 from myna.text2sql.values import ValueIndex, ValueMatch, contents, hints
 
@@ -100,12 +100,9 @@ class Briefer:
         if self._constrain == "off":
             return None, ()
         notes = []
-        if len(schema.tables) > MAX_TABLES:
-            # a table takes a line, so that lines count tables
-            near = relevant_schema(
-                schema, question, budget=MAX_TABLES, tokens=lambda text: text.count("\n"), values=found
-            )
-            schema = near.schema
+        near = nearest_tables(schema, question, count=MAX_TABLES, values=found)
+        if near is not schema:
+            schema = near
             notes.append(f"the answer was held to the {len(schema.tables)} tables nearest to the question")
         values: Values | None = None
         if self._constrain == "content" and self._index is not None:

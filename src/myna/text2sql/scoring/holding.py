@@ -14,7 +14,7 @@ from typing import Literal, Self, TypeAlias
 from myna.databases import Schema
 from myna.errors import DataError
 from myna.text2sql.grammar import MAX_TABLES, grammar
-from myna.text2sql.relevant import relevant_schema
+from myna.text2sql.relevant import nearest_tables
 from myna.text2sql.scoring.opened import OpenDatabases
 from myna.text2sql.scoring.places import Place
 from myna.text2sql.scoring.questions import Question
@@ -68,7 +68,4 @@ def _of_the_question(question: Question, schema: Schema) -> Schema:
     query = question.facts.query
     if query is not None:
         return Schema(tuple(table for table in schema.tables if table.name == query.get("table_id")))
-    if len(schema.tables) <= MAX_TABLES:
-        return schema
-    # a table takes a line, so that lines count tables
-    return relevant_schema(schema, question.asked, budget=MAX_TABLES, tokens=lambda text: text.count("\n")).schema
+    return nearest_tables(schema, question.asked, count=MAX_TABLES)
