@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
+from myna.builders.database.choice import Forms
 from myna.builders.database.glossary import Glossary
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.profile import Profile, profile
@@ -113,3 +115,14 @@ ARTICLE_QUESTIONS: tuple[tuple[str, str, Query], ...] = (
     ),
 )
 """The articles' seven questions, in English and in Chinese, and what they mean."""
+
+
+def all_forms(source: Mapping[str, object]) -> list[Forms]:
+    """Return the forms among a module's names, those in mappings included."""
+    found: list[Forms] = []
+    for value in source.values():
+        if isinstance(value, Forms):
+            found.append(value)
+        elif isinstance(value, Mapping):
+            found += [each for each in value.values() if isinstance(each, Forms)]
+    return found

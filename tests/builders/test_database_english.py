@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from myna.builders.database.choice import Chooser, Forms, all_forms
+from myna.builders.database.choice import Chooser, Forms
 from myna.builders.database.english import forms, say
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.phrasing import phrase, phrasings
@@ -35,6 +35,7 @@ from myna.builders.database.sampling import sample_queries
 from question_school import (
     ARTICLE_QUESTIONS,
     TO_SCHOOL,
+    all_forms,
     school,
     school_lexicon,
     school_profile,

@@ -7,7 +7,7 @@ a test question is ever in a training question. Knows no language.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypeVar
 
@@ -62,14 +62,3 @@ class Chooser:
     def chance(self, share: float) -> bool:
         """Decide with a probability."""
         return self.random.random() < share
-
-
-def all_forms(source: Mapping[str, object]) -> list[Forms]:
-    """Return the forms among a module's names, those in mappings included."""
-    found: list[Forms] = []
-    for value in source.values():
-        if isinstance(value, Forms):
-            found.append(value)
-        elif isinstance(value, Mapping):
-            found += [each for each in value.values() if isinstance(each, Forms)]
-    return found

@@ -18,7 +18,6 @@ def word_set(text: str) -> frozenset[str]:
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _ACRONYMS = word_set("id ids gpa url isbn ssn iban vat gdp ip api dna cpu gpu ram pin uuid hr zip fifa gps usb tv")
-_KEPT_LOWER = frozenset(("zip",))
 
 _ABBREVIATIONS = {
     "acc": "account",
