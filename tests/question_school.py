@@ -10,7 +10,7 @@ from myna.builders.database.choice import Forms
 from myna.builders.database.glossary import Glossary
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.profile import Profile, profile
-from myna.builders.database.query import Aggregate, ColumnOf, Comparison, Condition, Join, Query, Rows, Where
+from myna.builders.database.query import ColumnOf, Condition, Join, Query, Where
 from myna.databases import Database
 
 _SCHEMA = """
@@ -85,36 +85,6 @@ TO_SCHOOL = Join(((student("school_id"), school("SchoolID")),))
 def students_where(*conditions: Condition, select: str = "Name", either: bool = False) -> Query:
     """Return a query for a column of the students for whom conditions hold."""
     return Query((student(select),), "students", where=Where(conditions, any=either))
-
-
-def _named(*columns: str) -> Query:
-    where = Where((Comparison(student("Name"), "=", "Wang Junjian"),))
-    return Query(tuple(student(column) for column in columns), "students", where=where)
-
-
-_ALL = Query((Rows("students"),), "students", where=_named("Name").where)
-_NINTH = Query(
-    (Aggregate("count", Rows("students")),), "students", where=Where((Comparison(student("Grade"), "=", 9),))
-)
-
-ARTICLE_QUESTIONS: tuple[tuple[str, str, Query], ...] = (
-    ("What is Wang Junjian's name?", "Wang Junjian的姓名是什么？", _named("Name")),
-    ("What is Wang Junjian's age?", "Wang Junjian的年龄是什么？", _named("Age")),
-    ("What is Wang Junjian's school?", "Wang Junjian的学校是什么？", _named("School")),
-    (
-        "Query Wang Junjian's name, age and school information.",
-        "查询Wang Junjian的姓名、年龄和学校。",
-        _named("Name", "Age", "School"),
-    ),
-    ("Query all information about Wang Junjian.", "查询Wang Junjian的所有信息。", _ALL),
-    ("Count how many students there are in ninth grade.", "统计九年级有多少名学生。", _NINTH),
-    (
-        "Count how many students there are in ninth grade. The value for ninth grade is 9.",
-        "统计九年级有多少名学生。九年级的值是9。",
-        _NINTH,
-    ),
-)
-"""The articles' seven questions, in English and in Chinese, and what they mean."""
 
 
 def all_forms(source: Mapping[str, object]) -> list[Forms]:

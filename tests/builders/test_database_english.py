@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from article_questions import article_questions
 from myna.builders.database.choice import Chooser, Forms
 from myna.builders.database.english import forms, say
 from myna.builders.database.lexicon import Lexicon
@@ -33,7 +34,6 @@ from myna.builders.database.query import (
 )
 from myna.builders.database.sampling import sample_queries
 from question_school import (
-    ARTICLE_QUESTIONS,
     TO_SCHOOL,
     all_forms,
     school,
@@ -66,7 +66,7 @@ def ways(query: Query, lexicon: Lexicon, *, count: int = 400) -> set[str]:
     return {each for each in said if each}
 
 
-@pytest.mark.parametrize(("question", "query"), [(question, query) for question, _, query in ARTICLE_QUESTIONS])
+@pytest.mark.parametrize(("question", "query"), [(each.english, each.query) for each in article_questions()])
 def test_the_questions_of_the_articles_are_among_ours(question: str, query: Query, lexicon: Lexicon) -> None:
     assert question in ways(query, lexicon, count=3000)
 

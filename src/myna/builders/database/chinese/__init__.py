@@ -128,7 +128,10 @@ class _Chinese:
                 question = self._choose.one(own)
                 self._choose.used.append(question)
                 return question.format(owner=owner)
-        return self._ask(f"{owner}的{self._names(reading)}")
+        wanted = f"{owner}的{self._names(reading)}"
+        if len(select) == 1 and isinstance(first, ColumnOf) and self._lexicon.columns[first].profile.role == "measure":
+            return self._choose.form(forms.ASK_VALUE, object=wanted)
+        return self._ask(wanted)
 
     def _measured(self, reading: Reading) -> str:
         query = reading.query

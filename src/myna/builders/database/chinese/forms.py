@@ -93,7 +93,11 @@ ASK = Forms(
 )
 ASK_NUMBER = Forms(
     ("{object}是多少？", "查询{object}。", "请问{object}是多少？", "计算{object}。", "{object}", "求{object}。"),
-    ("算一下{object}。", "告诉我{object}。", "{object}有多大？", "我想知道{object}是多少。"),
+    ("算一下{object}。", "告诉我{object}。", "{object}到底是多少？", "我想知道{object}是多少。"),
+)
+ASK_VALUE = Forms(
+    ("{object}是多少？", "请问{object}是多少？", "查询{object}。", "查一下{object}", "{object}"),
+    ("告诉我{object}。", "我想知道{object}是多少。"),
 )
 OF_THINGS = Forms(("{things}的{columns}", "所有{things}的{columns}"), ("{things}各自的{columns}",))
 OF_EACH = Forms(("每{m}{things}的{columns}",), ("每一{m}{things}的{columns}",))
