@@ -17,7 +17,10 @@ from myna.data.folder import open_folder
 from myna.databases import Database
 from myna.errors import DataError, RecipeError
 from myna.text2sql.facts import SqlFacts
-from myna.text2sql.wikisql import WikiSQLQuery, official_sql, read_tables, tables_of
+from myna.text2sql.prompt import question_messages
+from myna.text2sql.schema_text import schema_text
+from myna.text2sql.values import ValueIndex, hints
+from myna.text2sql.wikisql import WikiSQLQuery, official_sql, read_tables, tables_of, write_database
 from wikisql_tables import REAL, needs_real_files
 
 MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
@@ -94,6 +97,44 @@ def test_the_text_is_that_of_the_mlx_example(source: Path, tmp_path: Path) -> No
     )
     gold = second["sql"]["gold"]
     assert gold == """SELECT COUNT("Name") FROM "1-200-1" WHERE "No." = 1 AND "Club/Team" = 'O''Brien'"""
+
+
+def test_hints_are_those_that_asking_would_give_for_a_database_of_the_one_table(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    odd = {
+        "id": "2-1-1",
+        "header": ["Name", "Points", "Code"],
+        "types": ["text", "real", "text"],
+        "rows": [["Ann Li", "7", 12], ["Bo Wu", "–", 3.0], ["Cy Xu", 2**70, None]],
+    }
+    asked = [
+        "How many points has ann li?",
+        "Who has 7 points?",
+        "Who has the code 12?",
+        "Who has the code 3.0?",
+        "Who?",
+    ]
+    query = {"sel": 1, "conds": [], "agg": 0}
+    write_lines(source / "odd.tables.jsonl", [odd])
+    write_lines(source / "odd.jsonl", [{"table_id": "2-1-1", "question": each, "sql": query} for each in asked])
+    built = build_wikisql(source, tmp_path / "out", test_file="odd", hints=True)
+    assert json.loads((built.folder / "data.json").read_text("utf-8"))["source"]["hints"] is True
+    write_database(tmp_path / "one.sqlite", read_tables(source / "odd.tables.jsonl"))
+    with Database.open(tmp_path / "one.sqlite") as database, ValueIndex.open(database) as index:
+        found = [hints(index.matches(question)) for question in asked]
+        expected = [
+            list(question_messages(schema_text(database.schema), question, hints=named))
+            for question, named in zip(asked, found, strict=True)
+        ]
+    assert [record["messages"][:2] for record in lines(built.folder, "test")] == expected
+    assert found == [("Name = 'Ann Li'",), ("Points = 7",), ("Code = '12'",), ("Code = '3.0'",), ()]
+
+
+def test_hints_have_no_place_in_the_text_of_the_mlx_example(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--hints has no place in the text .*; use --format chat, or no hints"):
+        build_wikisql(source, tmp_path / "out", format="text", hints=True)
 
 
 def test_the_format_follows_the_model_unless_it_is_named(source: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ stream from disk; nothing but their places is held in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.builders.layout import Format, wants_text
+from myna.builders.wikisql_hints import TableHints
 from myna.builders.wikisql_source import QuestionFile, find_stem, stems
 from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.data.split import choose_validation
@@ -56,6 +58,7 @@ def build_wikisql(
     model: str | None = None,
     format: Format = "auto",
     sql_style: SqlStyle = "executable",
+    hints: bool = False,
     size: int | None = None,
     train_size: int | None = None,
     valid_size: int | None = None,
@@ -71,27 +74,34 @@ def build_wikisql(
     the layout of the MLX LoRA example, byte for byte with `sql_style="wikisql"`; `auto` takes `chat` unless `model`, a
     folder or hub id, has no chat template. size: at most this many examples of each split, `train_size` … of one (0: no
     such split); which ones hangs on their content and the seed, and a larger size holds all of a smaller one.
+    hints: show the cells of its table that a question names, as asking does; that reads the tables at inference too,
+    which published scores distinguish.
     valid_file: without it `dev` where there is one, else a tenth of the training tables is kept for validation with all
     their questions. test_file: without it `test` where there is one, else there is no test split.
 
     Raises `DataError` for files that are missing or hold nothing to use, and for an `out` that is in the way;
-    `RecipeError` for a size below its least.
+    `RecipeError` for a size below its least, and for hints in `text`; `MissingDependency` for hints without the
+    libraries that values are looked up with.
     """
     sizes = _sizes(size, {"train": train_size, "valid": valid_size, "test": test_size})
     files = _files(folder, {"train": train_file, "valid": valid_file, "test": test_file}, sizes, seed)
     text = wants_text(format, model)
+    if text and hints:
+        raise RecipeError("--hints has no place in the text of the MLX LoRA example; use --format chat, or no hints")
     source = {
         "builder": "wikisql",
         "folder": str(folder),
         "files": {split: file.path.name for split, file in files.items()},
         "format": "text" if text else "chat",
         "sql_style": sql_style,
+        **({"hints": True} if hints else {}),
         "sizes": {split: count for split, count in sizes.items() if count is not None},
     }
     with new_data_folder(out, source, seed=seed) as writer:
         splits = _splits(files, sizes, writer)
-        for split in splits:
-            _write_examples(split, writer, text=text, style=sql_style)
+        with TableHints() if hints else nullcontext() as table_hints:
+            for split in splits:
+                _write_examples(split, writer, text=text, style=sql_style, hints=table_hints)
         _write_databases(splits, writer)
         _add_notes(folder, files, splits, writer, seed)
     return writer.built(out)
@@ -154,7 +164,9 @@ def _splits(files: Mapping[str, QuestionFile], sizes: Mapping[str, int | None], 
     return splits
 
 
-def _write_examples(split: _Split, writer: FolderWriter, *, text: bool, style: SqlStyle) -> None:
+def _write_examples(
+    split: _Split, writer: FolderWriter, *, text: bool, style: SqlStyle, hints: TableHints | None
+) -> None:
     for question, table in split.file.read(split.chosen):
         split.asked.add(table.id)
         answer = to_sql(question.query, table, style)
@@ -165,7 +177,8 @@ def _write_examples(split: _Split, writer: FolderWriter, *, text: bool, style: S
             line=question.line,
             query=question.query.as_dict(),
         )
-        form = _text(question, table, answer) if text else _chat(question, table, answer)
+        named = hints.of(question.question, table) if hints is not None else ()
+        form = _text(question, table, answer) if text else _chat(question, table, answer, named)
         writer.add(split.name, {**form, "sql": facts.as_dict()})
 
 
@@ -173,8 +186,8 @@ def _text(question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[s
     return {"text": f"{text_prompt(question.question, table)} {answer}"}
 
 
-def _chat(question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[str, Any]:
-    asked = question_messages(schema_text(schema_of(table)), question.question)
+def _chat(question: WikiSQLQuestion, table: WikiSQLTable, answer: str, hints: Sequence[str]) -> dict[str, Any]:
+    asked = question_messages(schema_text(schema_of(table)), question.question, hints=hints)
     return {"messages": [*asked, {"role": "assistant", "content": answer}]}
 
 

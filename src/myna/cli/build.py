@@ -23,6 +23,7 @@ def wikisql(
     model: str | None = None,
     format: Format = "auto",
     sql_style: Literal["executable", "wikisql"] = "executable",
+    hints: Annotated[bool, Parameter(negative="")] = False,
     size: int | None = None,
     train_size: int | None = None,
     valid_size: int | None = None,
@@ -47,6 +48,8 @@ def wikisql(
         Conversations, the "table: … columns: … Q: … A: …" text of the MLX LoRA example, or what suits the model.
     sql_style
         Executable SQL that a database runs, or the surface of the WikiSQL papers.
+    hints
+        Show the cells of its table that a question names, as asking does.
     size
         At most so many examples of each split; a larger size holds all of a smaller one.
     train_size
@@ -73,6 +76,7 @@ def wikisql(
             model=model,
             format=format,
             sql_style=sql_style,
+            hints=hints,
             size=size,
             train_size=train_size,
             valid_size=valid_size,

@@ -62,13 +62,26 @@ def read_cells(database: Database) -> Iterator[Cells]:
     end = time.monotonic() + SECONDS_TO_READ
     left = CELLS
     for table in sorted(database.schema.tables, key=lambda table: table.is_view):
-        columns = [column for column in table.columns if column.kind in _SEEN and not holds_secrets(column.name)]
+        columns = _seen(table)
         if not columns or time.monotonic() > end:
             continue
         for cells in _of_table(database, table, columns, end):
             if _is_worth_keeping(cells, table) and len(cells.values) <= left:
                 left -= len(cells.values)
                 yield cells
+
+
+def cells_of(table: Table, rows: Sequence[Sequence[Any]]) -> Iterator[Cells]:
+    """Yield the columns of a table that have cells to be found, from all its rows `[rows][columns]`."""
+    for column in _seen(table):
+        place = table.columns.index(column)
+        cells = Cells(table.name, column.name, _literals(row[place] for row in rows), True, len(rows))
+        if _is_worth_keeping(cells, table):
+            yield cells
+
+
+def _seen(table: Table) -> list[Column]:
+    return [column for column in table.columns if column.kind in _SEEN and not holds_secrets(column.name)]
 
 
 def _is_worth_keeping(cells: Cells, table: Table) -> bool:

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from myna.databases import Database
@@ -73,8 +73,8 @@ def write_file(database: Database, path: Path) -> None:
     number, name = tempfile.mkstemp(suffix=PARTIAL, prefix=f".{path.name}.", dir=path.parent)  # only its owner reads it
     os.close(number)
     try:
-        with database.another(limits=LIMITS) as reader:
-            _fill(name, read_cells(reader))
+        with database.another(limits=LIMITS) as reader, closing(sqlite3.connect(name, isolation_level=None)) as file:
+            fill(file, read_cells(reader))
         os.replace(name, path)
     except sqlite3.Error as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
@@ -127,29 +127,26 @@ def _place(database: Database) -> str:
     return address.shown if address.kind in ("postgres", "mysql") else os.path.realpath(address.location)
 
 
-def _fill(name: str, found: Iterable[Cells]) -> None:
-    connection = sqlite3.connect(name, isolation_level=None)
-    try:
-        # A file that is not finished is thrown away.
-        connection.execute("PRAGMA journal_mode = OFF").close()
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(_TABLES)
-        connection.execute("BEGIN")
-        first = 1
-        for number, cells in enumerate(found):
-            last = first + len(cells.values) - 1
-            described = (number, cells.table, cells.column, cells.complete, cells.rows, first, last)
-            connection.execute("INSERT INTO columns VALUES (?, ?, ?, ?, ?, ?, ?)", described)
-            keyed = [(place, value, key_of(str(value))) for place, value in enumerate(cells.values, first)]
-            connection.executemany("INSERT INTO cells VALUES (?, ?, ?)", keyed)
-            connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", _spellings(keyed))
-            trigrams = [(place, for_trigrams(key)) for place, value, key in keyed if isinstance(value, str)]
-            long = [each for each in trigrams if len(each[1]) >= SHORTEST_IN_TRIGRAMS]
-            connection.executemany("INSERT INTO trigrams (rowid, key) VALUES (?, ?)", long)
-            first = last + 1
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
+def fill(connection: sqlite3.Connection, found: Iterable[Cells]) -> None:
+    """Write these cells into an empty database, which is open in autocommit mode. Raises `sqlite3.Error`."""
+    # A file that is not finished is thrown away.
+    connection.execute("PRAGMA journal_mode = OFF").close()
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.executescript(_TABLES)
+    connection.execute("BEGIN")
+    first = 1
+    for number, cells in enumerate(found):
+        last = first + len(cells.values) - 1
+        described = (number, cells.table, cells.column, cells.complete, cells.rows, first, last)
+        connection.execute("INSERT INTO columns VALUES (?, ?, ?, ?, ?, ?, ?)", described)
+        keyed = [(place, value, key_of(str(value))) for place, value in enumerate(cells.values, first)]
+        connection.executemany("INSERT INTO cells VALUES (?, ?, ?)", keyed)
+        connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", _spellings(keyed))
+        trigrams = [(place, for_trigrams(key)) for place, value, key in keyed if isinstance(value, str)]
+        long = [each for each in trigrams if len(each[1]) >= SHORTEST_IN_TRIGRAMS]
+        connection.executemany("INSERT INTO trigrams (rowid, key) VALUES (?, ?)", long)
+        first = last + 1
+    connection.execute("COMMIT")
 
 
 def _spellings(keyed: Iterable[tuple[int, object, str]]) -> Iterator[tuple[str, int, bool]]:

@@ -179,7 +179,7 @@ def _runs(asked: Sequence[Word]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _han(text: str) -> int:
-    return sum(map(is_han, text))
+    return 0 if text.isascii() else sum(map(is_han, text))
 
 
 def _untaken(asked: Sequence[Word], taken: Sequence[bool], schema_words: Collection[str]) -> Iterator[Sequence[Word]]:

@@ -23,7 +23,8 @@ from typing import Self
 from myna.databases import Database
 from myna.errors import MissingDependency
 from myna.text2sql.grammar import Literal
-from myna.text2sql.values.file import cache_folder, is_stale, open_file, path_of, tidy, write_file
+from myna.text2sql.values.cells import Cells
+from myna.text2sql.values.file import cache_folder, fill, is_stale, open_file, path_of, tidy, write_file
 from myna.text2sql.values.finding import Finder, Found
 from myna.text2sql.words import name_words, singular, words
 
@@ -85,10 +86,7 @@ class ValueIndex:
         until it is closed. Raises `DatabaseError` when the database can't be read, `MissingDependency` without
         RapidFuzz or pypinyin, and `ResourceError` when the disk is full.
         """
-        try:
-            import rapidfuzz  # noqa: F401 -- better before the index is made than after
-        except ImportError as error:
-            raise MissingDependency("values are looked up with RapidFuzz: pip install 'myna[sql]'") from error
+        _require_libraries()
         path = path_of(database, folder or cache_folder())
         try:
             if not is_stale(database, path, time.time()):
@@ -103,6 +101,14 @@ class ValueIndex:
             temporary = tempfile.TemporaryDirectory(prefix="myna-values-", ignore_cleanup_errors=True)
             write_file(database, Path(temporary.name) / path.name)
             return cls(open_file(Path(temporary.name) / path.name), temporary)
+
+    @classmethod
+    def of(cls, cells: Iterable[Cells]) -> ValueIndex:
+        """Make an index of these cells in memory. Raises `MissingDependency` without RapidFuzz or pypinyin."""
+        _require_libraries()
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        fill(connection, cells)
+        return cls(connection, None)
 
     def matches(
         self, question: str, *, limit: int = 10, tables: Collection[str] | None = None
@@ -165,6 +171,13 @@ class ValueIndex:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_libraries() -> None:
+    try:
+        import rapidfuzz  # noqa: F401 -- better before the index is made than after
+    except ImportError as error:
+        raise MissingDependency("values are looked up with RapidFuzz: pip install 'myna[sql]'") from error
 
 
 def _chosen(ranked: Iterable[ValueMatch]) -> Iterator[ValueMatch]:

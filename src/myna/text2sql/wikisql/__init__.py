@@ -1,6 +1,12 @@
 """WikiSQL: its tables and queries, their SQL in two styles and back, its databases and its official scoring rule."""
 
-from myna.text2sql.wikisql.databases import schema_of, tables_of, write_database, write_official_database
+from myna.text2sql.wikisql.databases import (
+    schema_of,
+    stored_rows,
+    tables_of,
+    write_database,
+    write_official_database,
+)
 from myna.text2sql.wikisql.form import (
     AGGREGATES,
     OPERATORS,
@@ -34,6 +40,7 @@ __all__ = [
     "same_answer",
     "same_query",
     "schema_of",
+    "stored_rows",
     "tables_of",
     "text_prompt",
     "to_sql",

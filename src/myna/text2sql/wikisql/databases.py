@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from myna.databases.schema import Column, Schema, Table
@@ -58,6 +59,13 @@ def schema_of(table: WikiSQLTable) -> Schema:
         for name, kind in zip(table.columns, table.types, strict=True)
     )
     return Schema((Table(table.id, tuple(columns)),))
+
+
+def stored_rows(table: WikiSQLTable) -> list[tuple[Cell, ...]]:
+    """Return a table's rows as the file that `write_database` writes has them. Raises `DataError`."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        _write_table(connection, "stored", _executable_columns(table), table, _stored)
+        return connection.execute("SELECT * FROM stored").fetchall()
 
 
 def _executable_columns(table: WikiSQLTable) -> list[str]:
