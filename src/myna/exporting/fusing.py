@@ -6,43 +6,23 @@ with base and adapter, and only then put there. Knows engines only through the c
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from myna.errors import ModelError, ResourceError
+from myna.errors import ModelError
 from myna.exporting.agreement import Agreement, compare
 from myna.exporting.arithmetic import Fusion
 from myna.exporting.card import model_card
+from myna.exporting.folders import check_output, copy_companions, write_json, write_shards
 from myna.models.adapters import read_adapter, read_note
-from myna.models.files import INDEX, ModelFiles, content_hash, expanded, find
-from myna.models.tensors import numpy_type, write_tensors
+from myna.models.files import ModelFiles, content_hash, expanded, find
+from myna.models.tensors import numpy_type
 from myna.runs import write_folder
 
 _DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_COPIED = (
-    "generation_config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-    "*.tiktoken",
-    "chat_template*",
-    "*.jinja",
-    "additional_chat_templates/*.jinja",
-    "*processor_config.json",
-    "LICENSE*",
-    "LICENCE*",
-    "NOTICE*",
-    "*POLICY*",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +63,11 @@ def fuse(
     path, folder = Path(adapter_path), expanded(output)
     spec, tensors = read_adapter(path, files)
     note = read_note(path)
-    _check_output(folder)
+    check_output(folder)
     with write_folder(folder.absolute()) as partial:
         _write_weights(partial, Fusion(files, spec, tensors, _DTYPES[dtype] if dtype else None))
         _write_config(partial, files, dtype)
-        _copy_companions(files.folder, partial)
+        copy_companions(files.folder, partial)
         fused = find(str(partial))
         stored = _usual_dtype(fused)
         card = model_card(folder.name, files, spec, note, stored)
@@ -105,35 +85,9 @@ def fuse(
     )
 
 
-def _check_output(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder}: exists already; give the name of a new folder")
-    place = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise ModelError(f"{folder}: {place} is not a folder that you may write to; choose another output")
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ResourceError(
-            f"{folder.parent}: the fused model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-            "make room or choose another disk"
-        )
-
-
 def _write_weights(folder: Path, fusion: Fusion) -> None:
-    """Write the weights in files divided as the base's are, with a fresh index when there are several."""
-    shards = {file.name: {name: fusion.source(name) for name in names} for file, names in fusion.files.shards.items()}
-    size = sum(source.bytes for sources in shards.values() for source in sources.values())
-    _check_room(folder, size)
-    if len(shards) == 1:
-        write_tensors(folder / "model.safetensors", *shards.values())
-        return
-    for name, sources in shards.items():
-        write_tensors(folder / name, sources)
-    weight_map = {tensor: name for name, sources in shards.items() for tensor in sources}
-    _write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))})
+    """Write the weights in files divided as the base's are."""
+    write_shards(folder, [{name: fusion.source(name) for name in names} for names in fusion.files.shards.values()])
 
 
 def _write_config(folder: Path, files: ModelFiles, dtype: str | None) -> None:
@@ -143,21 +97,7 @@ def _write_config(folder: Path, files: ModelFiles, dtype: str | None) -> None:
         config["dtype"] = dtype
         if isinstance(config.get("text_config"), Mapping):
             config["text_config"] = {**config["text_config"], "dtype": dtype}
-    _write_json(folder / "config.json", config)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _copy_companions(source: Path, folder: Path) -> None:
-    """Copy what belongs to the model besides weights and configuration."""
-    for pattern in _COPIED:
-        for path in source.glob(pattern):
-            if path.is_file():
-                target = folder / path.relative_to(source)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, target)
+    write_json(folder / "config.json", config)
 
 
 def _usual_dtype(files: ModelFiles) -> str:
