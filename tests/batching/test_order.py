@@ -58,3 +58,8 @@ def test_an_order_of_nothing_is_refused(count: int, examples: int) -> None:
 def test_a_negative_step_is_refused() -> None:
     with pytest.raises(ValueError, match="count from 0"):
         Order(3, 1, 0).step(-1)
+
+
+def test_without_shuffling_samples_come_as_they_are_given_epoch_after_epoch() -> None:
+    order = Order(5, 3, seed=1, shuffled=False)
+    assert [order.step(k).tolist() for k in range(4)] == [[0, 1, 2], [3, 4, 0], [1, 2, 3], [4, 0, 1]]

@@ -15,69 +15,98 @@ from myna.prompts.sample import Sample
 
 @st.composite
 def lists_of_samples(draw: st.DrawFn) -> list[Sample]:
+    """Samples of which some begin alike."""
     samples = []
+    beginnings = draw(st.lists(st.lists(st.integers(0, 99), min_size=16, max_size=24), max_size=2))
     for line in range(draw(st.integers(0, 12))):
-        length = draw(st.integers(1, 30))
-        trained = np.array([False, *draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1))])
-        tokens = np.array(draw(st.lists(st.integers(0, 99), min_size=length, max_size=length)), np.int32)
-        samples.append(Sample(tokens, trained, Source("train.jsonl", line + 1)))
+        beginning = draw(st.sampled_from([[], *beginnings]))
+        tokens = [*beginning, *draw(st.lists(st.integers(0, 99), min_size=1, max_size=30))]
+        trained = [False, *draw(st.lists(st.booleans(), min_size=len(tokens) - 1, max_size=len(tokens) - 1))]
+        samples.append(Sample(np.array(tokens, np.int32), np.array(trained), Source("train.jsonl", line + 1)))
     return samples
 
 
-def unpacked(batches: list[Batch]) -> list[tuple[int, list[int], list[bool]]]:
-    """Read the samples back out of the rows: (line, tokens, trained)."""
-    samples = []
+def paths(batch: Batch) -> list[list[int]]:
+    """Return the places of each sample's tokens in the row: those of its segment and of the parents of this."""
+    is_parent = {segment.parent for segment in batch.segments}
+    leaves = [index for index in range(len(batch.segments)) if index not in is_parent]
+    chains = [[*batch.ancestors(leaf), leaf] for leaf in leaves]
+    return [[p for i in chain for p in range(batch.segments[i].start, batch.segments[i].stop)] for chain in chains]
+
+
+def losses(batches: list[Batch]) -> Counter[tuple[tuple[int, ...], int]]:
+    """Count what is learnt: a token, and the tokens that it is predicted from."""
+    found = Counter[tuple[tuple[int, ...], int]]()
     for batch in batches:
-        assert len(batch.segments) == len(batch.sources)
-        trained = np.zeros(len(batch), bool)
-        trained[batch.predictors + 1] = True
-        for segment, source in zip(batch.segments, batch.sources, strict=True):
-            inside = slice(segment.start, segment.stop)
-            samples.append((source.line, batch.tokens[inside].tolist(), trained[inside].tolist()))
-    return samples
+        context = {}
+        for path in paths(batch):
+            seen = [int(batch.tokens[place]) for place in path]
+            context.update({place: tuple(seen[: number + 1]) for number, place in enumerate(path)})
+        found.update((context[int(p)], int(t)) for p, t in zip(batch.predictors, batch.targets, strict=True))
+    return found
 
 
-@given(lists_of_samples(), st.integers(1, 64))
-def test_nothing_is_lost_doubled_or_cut(samples: list[Sample], budget: int) -> None:
-    found = unpacked(pack(samples, tokens_per_row=budget))
-    given_in = [(s.source.line, s.tokens.tolist(), s.trained.tolist()) for s in samples]
-    assert sorted(found) == sorted(given_in)
+@given(lists_of_samples(), st.integers(1, 200), st.booleans())
+def test_every_learnt_token_is_predicted_from_all_that_stands_before_it_in_its_sample(
+    samples: list[Sample], budget: int, share: bool
+) -> None:
+    expected = Counter(
+        (tuple(sample.tokens[:place].tolist()), int(sample.tokens[place]))
+        for sample in samples
+        for place in np.flatnonzero(sample.trained)
+    )
+    assert losses(pack(samples, tokens_per_row=budget, share=share)) == expected
 
 
-@given(lists_of_samples(), st.integers(1, 64))
-def test_a_row_keeps_the_budget_unless_one_sample_alone_exceeds_it(samples: list[Sample], budget: int) -> None:
-    for batch in pack(samples, tokens_per_row=budget):
+@given(lists_of_samples(), st.integers(1, 200), st.booleans())
+def test_nothing_is_lost_doubled_or_cut(samples: list[Sample], budget: int, share: bool) -> None:
+    batches = pack(samples, tokens_per_row=budget, share=share)
+    found = [batch.tokens[path].tolist() for batch in batches for path in paths(batch)]
+    assert sorted(found) == sorted(sample.tokens.tolist() for sample in samples)
+    named = [source.line for batch in batches for source in batch.sources]
+    assert sorted(named) == sorted(sample.source.line for sample in samples)
+
+
+@given(lists_of_samples(), st.integers(1, 200), st.booleans())
+def test_a_row_keeps_the_budget_unless_one_sample_alone_exceeds_it(
+    samples: list[Sample], budget: int, share: bool
+) -> None:
+    for batch in pack(samples, tokens_per_row=budget, share=share):
         assert len(batch) <= budget or len(batch.segments) == 1
 
 
-@given(lists_of_samples(), st.integers(1, 64))
-def test_segments_cover_the_row_and_positions_restart(samples: list[Sample], budget: int) -> None:
-    for batch in pack(samples, tokens_per_row=budget):
+@given(lists_of_samples(), st.integers(1, 200), st.booleans())
+def test_segments_cover_the_row_and_positions_count_within_a_sample(
+    samples: list[Sample], budget: int, share: bool
+) -> None:
+    for batch in pack(samples, tokens_per_row=budget, share=share):
         assert batch.segments[0].start == 0
         assert batch.segments[-1].stop == len(batch)
         for one, other in pairwise(batch.segments):
             assert one.stop == other.start
-        for segment in batch.segments:
-            assert segment.parent is None
-            expected = np.arange(segment.stop - segment.start)
-            assert batch.positions[segment.start : segment.stop].tolist() == expected.tolist()
-
-
-@given(lists_of_samples(), st.integers(1, 64))
-def test_a_target_is_predicted_from_the_token_before_it_in_its_own_segment(samples: list[Sample], budget: int) -> None:
-    for batch in pack(samples, tokens_per_row=budget):
-        assert batch.targets.tolist() == batch.tokens[batch.predictors + 1].tolist()
-        segment_of = np.concatenate(
-            [np.full(s.stop - s.start, i) for i, s in enumerate(batch.segments)],
-        )
-        assert (segment_of[batch.predictors] == segment_of[batch.predictors + 1]).all()
+        for path in paths(batch):
+            assert batch.positions[path].tolist() == list(range(len(path)))
         for array in (batch.tokens, batch.positions, batch.predictors, batch.targets):
             assert array.dtype == np.int32
 
 
+@given(st.integers(16, 40), st.integers(2, 8))
+def test_a_common_prefix_is_computed_once(prefix: int, count: int) -> None:
+    samples = [
+        Sample(
+            np.array([*range(prefix), 100 + n, 7], np.int32), np.array([False] * (prefix + 1) + [True]), Source("t", n)
+        )
+        for n in range(count)
+    ]
+    (batch,) = pack(samples, tokens_per_row=1000)
+    assert len(batch) == prefix + 2 * count
+    (apart,) = pack(samples, tokens_per_row=1000, share=False)
+    assert len(apart) == (prefix + 2) * count
+
+
 @given(lists_of_samples(), st.integers(1, 64))
 def test_no_two_rows_fit_into_one(samples: list[Sample], budget: int) -> None:
-    lengths = sorted(len(batch) for batch in pack(samples, tokens_per_row=budget))
+    lengths = sorted(len(batch) for batch in pack(samples, tokens_per_row=budget, share=False))
     assert all(one + other > budget for one, other in pairwise(lengths))
 
 

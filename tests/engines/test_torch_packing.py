@@ -7,11 +7,14 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 
 from myna.batching.batch import Batch, Segment
+from myna.batching.rows import pack
+from myna.data.example import Source
 from myna.engines import choose
 from myna.engines.torch.load import named_trainable
 from myna.errors import ModelError
 from myna.models.adapters import AdapterSpec, initial_tensors, resolve
 from myna.models.files import find
+from myna.prompts.sample import Sample
 from tiny_models import random_tokens, save_tiny
 
 # Float32: packing changes only the order of additions. 2e-5 is some 150 units in the last place; a wrong mask
@@ -207,3 +210,21 @@ def test_trainable_names_are_those_of_the_files(tiny):
     files = find(str(tiny))
     model = choose("torch").load(files, adapter=full_spec(files), dtype="float32", device="cpu")
     assert set(named_trainable(model.model)) == set(files.tensors)
+
+
+def test_questions_that_share_a_prompt_give_the_gradients_of_each_alone(tiny):
+    """`pack` computes the common prefix once; learnt tokens stand within it, right after it, and further on."""
+    rng = np.random.default_rng(3)
+    prefix = random_tokens(rng, 20)
+    samples = []
+    for length in (5, 9, 4):
+        tokens = np.concatenate([prefix, random_tokens(rng, length)]).astype(np.int32)
+        samples.append(Sample(tokens, np.arange(len(tokens)) >= 18, Source("train.jsonl", length)))
+    files = find(str(tiny))
+    model = choose("torch").load(files, adapter=full_spec(files), dtype="float32", device="cpu")
+    shared = pack(samples, tokens_per_row=100)
+    assert [len(batch.segments) for batch in shared] == [4]
+    loss, gradients = model.loss_and_gradients(shared)
+    expected, reference = one_by_one(tiny, [sample.tokens for sample in samples], [18] * 3)
+    assert loss == pytest.approx(expected, rel=TOLERANCE)
+    assert_same_gradients(gradients, reference)

@@ -1,7 +1,7 @@
 """In which order samples are learnt: a pure function of a seed and the number of the step.
 
-Every sample comes once per epoch, each epoch in a fresh order. Nothing has to be saved to go on at any step,
-and the order depends on no worker, device or engine. Knows nothing of what is in a sample.
+Every sample comes once per epoch, each epoch in a fresh order, or all as the file has them. Nothing has to be saved to
+go on at any step, and the order depends on no worker, device or engine. Knows nothing of what is in a sample.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ class Order:
     shuffling (NEP 19).
     """
 
-    def __init__(self, count: int, examples_per_step: int, seed: int) -> None:
+    def __init__(self, count: int, examples_per_step: int, seed: int, *, shuffled: bool = True) -> None:
         if count < 1 or examples_per_step < 1:
             raise ValueError(f"count ({count}) and examples_per_step ({examples_per_step}) must be at least 1")
         self.count = count
         self.examples_per_step = examples_per_step
         self.seed = seed
+        self.shuffled = shuffled
         self._epoch = -1
-        self._permutation: NDArray[np.int64] = np.empty(0, np.int64)
+        self._permutation: NDArray[np.int64] = np.empty(0, np.int64) if shuffled else np.arange(count)
 
     def step(self, k: int) -> NDArray[np.int64]:
         """Return the indices `[examples_per_step]` of the samples of the 0-based optimizer step `k`.
@@ -40,14 +41,14 @@ class Order:
         wanted = self.examples_per_step
         while wanted:
             epoch, offset = divmod(position, self.count)
-            stretch = self._shuffled(epoch)[offset : offset + wanted]
+            stretch = self._permuted(epoch)[offset : offset + wanted]
             stretches.append(stretch)
             position += len(stretch)
             wanted -= len(stretch)
         return np.concatenate(stretches)
 
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        if epoch != self._epoch:
+    def _permuted(self, epoch: int) -> NDArray[np.int64]:
+        if self.shuffled and epoch != self._epoch:
             bits = np.random.PCG64(np.random.SeedSequence([self.seed, epoch]))
             self._permutation = np.argsort(bits.random_raw(self.count), kind="stable")
             self._epoch = epoch

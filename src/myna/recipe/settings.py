@@ -235,6 +235,8 @@ class Recipe(BaseModel):
     """Gradients are clipped to this L2 norm; 0 does not clip."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Determines the order of the data, the fresh adapter and dropout."""
+    shuffle: bool = True
+    """A fresh order in each epoch; false takes the examples as the file has them."""
 
     max_seq_length: Annotated[int, Field(ge=8)] = 2048
     """Longest example in tokens; see long_examples."""
@@ -346,6 +348,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "lr_schedule",
         "max_grad_norm",
         "seed",
+        "shuffle",
     ),
     "Examples": (
         "max_seq_length",

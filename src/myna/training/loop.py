@@ -96,7 +96,8 @@ class Loop:
         recipe, number = self.prepared.recipe, self.progress.step
         began = time.perf_counter()
         samples = [self.prepared.train[int(index)] for index in self.prepared.order.step(number)]
-        rows = pack(samples, tokens_per_row=self.prepared.model.row_tokens)
+        share = recipe.lora_parameters.dropout == 0
+        rows = pack(samples, tokens_per_row=self.prepared.model.row_tokens, share=share)
         try:
             result = self.prepared.model.step(
                 rows, self.prepared.schedule(number), step=number, max_gradient_norm=recipe.max_grad_norm

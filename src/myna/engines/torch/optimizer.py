@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim import SGD, Adafactor, Adam, AdamW, Muon, Optimizer
+from torch.optim import SGD, Adafactor, Adam, AdamW, Optimizer
 
 from myna.engines.base import OptimizerSpec
+from myna.engines.torch.muon import Muon
 from myna.errors import RecipeError, RunError
 
 _CLASSES: dict[str, type[Optimizer]] = {
@@ -26,14 +27,15 @@ _CLASSES: dict[str, type[Optimizer]] = {
 
 
 class TrainingOptimizer:
-    """One library optimizer, or Muon for the matrices with AdamW for the rest (as Muon's author advises)."""
+    """One library optimizer, or Muon for the matrices within with AdamW for the rest, as Muon's author advises."""
 
     def __init__(self, named: Mapping[str, nn.Parameter], spec: OptimizerSpec) -> None:
         self._named = dict(named)
-        matrices = {n: p for n, p in named.items() if p.ndim == 2}
-        rest = {n: p for n, p in named.items() if p.ndim != 2}
-        if spec.name == "muon" and rest:
-            self._parts = [_make("muon", matrices, spec.options), _make("adamw", rest, {})]
+        matrices = {n: p for n, p in named.items() if p.ndim == 2 and not _is_of_the_vocabulary(n)}
+        rest = {n: p for n, p in named.items() if n not in matrices}
+        if spec.name == "muon":
+            self._parts = [_make("muon", matrices, spec.options)] if matrices else []
+            self._parts += [_make("adamw", rest, {})] if rest else []
         else:
             self._parts = [_make(spec.name, self._named, spec.options)]
         self._names = {id(p): name for name, p in named.items()}
@@ -73,6 +75,10 @@ class TrainingOptimizer:
             order = [p for group in optimizer.param_groups for p in group["params"]]
             packed["state"] = {i: found[self._names[id(p)]] for i, p in enumerate(order) if self._names[id(p)] in found}
             optimizer.load_state_dict(packed)
+
+
+def _is_of_the_vocabulary(name: str) -> bool:
+    return name in ("model.embed_tokens.weight", "lm_head.weight")
 
 
 def _make(name: str, named: Mapping[str, nn.Parameter], options: Mapping[str, object]) -> Optimizer:
