@@ -71,6 +71,9 @@ def test_the_questions_of_the_articles_are_among_ours(question: str, query: Quer
 
 
 CASES = [
+    (Query((student("Name"), school("City")), "students", (TO_SCHOOL,)), "姓名和学校城市"),
+    (Query((Aggregate("avg", student("Age")),), "students"), "学生平均年龄"),
+    (students_where(Comparison(student("Age"), ">", 14), select="Age"), "学生的年龄"),
     (students_where(Comparison(student("Height"), ">", 170)), "身高超过170的学生"),
     (students_where(Comparison(student("Age"), "<", 14)), "年龄小于14岁的学生"),
     (students_where(Between(student("Age"), 13, 15)), "年龄在13到15岁之间的学生"),

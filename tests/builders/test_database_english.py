@@ -23,6 +23,7 @@ from myna.builders.database.query import (
     DatePart,
     Having,
     InQuery,
+    Join,
     Matches,
     Missing,
     OneOf,
@@ -71,7 +72,32 @@ def test_the_questions_of_the_articles_are_among_ours(question: str, query: Quer
     assert question in ways(query, lexicon, count=3000)
 
 
+OF_STUDENT = Join(((student("student_id"), ColumnOf("cars", "owner_id")),))
 CASES = [
+    (
+        Query(
+            (student("School"), student("Grade")),
+            "students",
+            group_by=(student("School"), student("Grade")),
+            having=Having(COUNT, ">", 1),
+        ),
+        "combinations of school and grade",
+    ),
+    (  # what is said of the owner's school is said of the owner, not of what is owned
+        Query(
+            (student("Name"),),
+            "students",
+            (OF_STUDENT, TO_SCHOOL),
+            Where(
+                (
+                    Comparison(ColumnOf("cars", "price"), ">", 12000),
+                    Comparison(school("City"), "=", "Beijing"),
+                )
+            ),
+            distinct=True,
+        ),
+        "students whose school is in Beijing and who have cars",
+    ),
     (students_where(Comparison(student("Height"), ">", 170)), "taller than 170"),
     (students_where(Comparison(student("Age"), "<", 14)), "younger than 14"),
     (students_where(Comparison(student("Age"), ">=", 14)), "an age of at least 14"),

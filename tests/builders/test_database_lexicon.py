@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from myna.builders.database.glossary import Glossary, read_glossary
 from myna.builders.database.lexicon import Lexicon
-from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
+from myna.builders.database.profile import ColumnProfile, Profile, TableProfile, profile
 from myna.builders.database.query import ColumnOf
 from myna.builders.database.vocabulary import chinese_of, english_of, measure_word
 from myna.builders.database.words import (
@@ -20,7 +21,7 @@ from myna.builders.database.words import (
     singular,
     with_article,
 )
-from myna.databases import Column, Schema, Table
+from myna.databases import Column, Database, Schema, Table
 from myna.errors import DataError
 from question_school import school, school_lexicon, school_profile, student
 
@@ -42,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Profile:
         ("Number_in_season", "number in season", None),
         ("Directed_by", "director", None),
         ("dept_name", "department name", None),
-        ("HTTPPort2", "http port 2", None),
+        ("HTTPPort2", "HTTP port 2", None),
         ("DOB", "date of birth", None),
         ("身高", "身高", None),
         ("体重(公斤)", "体重", "kg"),
@@ -50,6 +51,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Profile:
         ("start_min", "start minute", None),
         ("class_a", "class A", None),
         ("founded_by", "founded by", None),
+        ("pcp", "PCP", None),
+        ("1st_place", "1 st place", None),
+        ("date_from", "start date", None),
+        ("sec_id", "section ID", None),
     ],
 )
 def test_an_identifier_is_read_as_its_words(name: str, words: str, unit: str | None) -> None:
@@ -240,3 +245,38 @@ def test_an_empty_glossary_says_nothing_and_a_missing_one_is_an_error(found: Pro
     assert _read(tmp_path, found, "") == Glossary()
     with pytest.raises(DataError, match="can't be read"):
         read_glossary(tmp_path / "none.yaml", found.schema)
+
+
+@pytest.mark.parametrize(
+    ("table", "english", "chinese"),
+    [
+        ("takes", "course enrollment", "选课记录"),
+        ("Prescribes", "prescription", "处方"),
+        ("Affiliated_With", "affiliation", "所属关系"),
+        ("On_Call", "on-call shift", "值班记录"),
+        ("locations", "location", "地点"),
+        ("tbl_customers", "customer", "客户"),
+    ],
+)
+def test_a_table_that_is_called_by_a_verb_has_rows_with_a_name(
+    table: str, english: str, chinese: str, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "d.sqlite") as connection:
+        connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.close()
+    with Database.open(tmp_path / "d.sqlite") as database:
+        words = Lexicon.of(profile(database)).tables[table]
+    assert (words.english[0], words.chinese[0]) == (english, chinese)
+
+
+def test_a_letter_grade_is_no_year_of_school_and_a_moment_says_that_it_is_a_date(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "d.sqlite") as connection:
+        connection.execute('CREATE TABLE exams (grade TEXT, year_grade INTEGER, "start" TEXT)')
+        connection.executemany(
+            "INSERT INTO exams VALUES (?, ?, ?)", [("AB"[n % 2], n % 12 + 1, f"2024-01-{n + 1:02}") for n in range(24)]
+        )
+    connection.close()
+    with Database.open(tmp_path / "d.sqlite") as database:
+        columns = Lexicon.of(profile(database)).columns
+    assert columns[ColumnOf("exams", "grade")].chinese == ("成绩",)
+    assert columns[ColumnOf("exams", "start")].english == ("start date",)

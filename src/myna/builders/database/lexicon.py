@@ -16,7 +16,8 @@ from typing import Literal, TypeAlias, TypeVar
 from myna.builders.database.glossary import ColumnGlossary, Glossary, TableGlossary, value_key
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
 from myna.builders.database.query import ColumnOf, Join, Value
-from myna.builders.database.vocabulary import chinese_noun, chinese_of, english_of, is_person, measure_word
+from myna.builders.database.things import chinese_noun, english_noun
+from myna.builders.database.vocabulary import chinese_of, english_of, is_person, measure_word
 from myna.builders.database.words import (
     Unit,
     chinese_number,
@@ -36,9 +37,34 @@ _LONGEST_COMMENT = {"en": 32, "zh": 10}
 _COMMENT_END = re.compile(r"[,:;.，：；。、\n(（\[]| - ")
 _VALUE_IN_COMMENT = re.compile(r"(?<![\w.])(\d{1,3})\s*[=:：-]\s*([^\W\d_]+)")
 _NAME_HEADS = word_set("name title 名称 姓名 名字 标题")
-_PARTICIPLES = {"founded": "founding", "established": "founding", "built": "construction", "opened": "opening"}
-FLAG_ADJECTIVES = word_set("active available deleted enabled visible public private paid valid open closed retired")
+_MOMENTS = {
+    "founded": "founding",
+    "established": "founding",
+    "built": "construction",
+    "opened": "opening",
+    "start": "start",
+    "begin": "start",
+    "from": "start",
+    "end": "end",
+    "finish": "end",
+    "to": "end",
+    "hired": "hire",
+    "created": "creation",
+    "created at": "creation",
+    "updated": "update",
+    "updated at": "update",
+    "published": "publication",
+    "released": "release",
+    "joined": "joining",
+}
+"""What is a date or a year by its values, and does not say so by its name."""
+FLAG_ADJECTIVES = word_set(
+    "active available unavailable deleted enabled visible public private paid valid open closed retired registered"
+)
 """Flags that say what a row is: "active customers"; as a column of its own each is a status."""
+_TRUTHS = dict.fromkeys(("1", "true", "y", "yes", "t", "是"), True) | dict.fromkeys(
+    ("0", "false", "n", "no", "f", "否"), False
+)
 _SCHOOL_GRADES = range(1, 13)
 
 
@@ -60,6 +86,10 @@ class ColumnWords:
     def names(self, language: Language) -> tuple[str, ...]:
         """Return all names in a language."""
         return self.english if language == "en" else self.chinese
+
+    def truth(self, value: Value) -> bool | None:
+        """Return what a value of a flag says; None for other columns, and for other values."""
+        return _TRUTHS.get(str(value).casefold()) if self.profile.role == "flag" else None
 
     def value_names(self, value: Value, language: Language) -> tuple[str, ...]:
         """Return what people call a value in a language; usually nothing but itself, then an empty tuple."""
@@ -141,7 +171,7 @@ class Lexicon:
         if len(join.pairs) > 1 or len(words) < 2 or words[-1] not in ("ID", "code", "number", "key"):
             return noun
         role, table_word = words[:-1], self.tables[parent].english[-1]
-        if role[-1] == self.tables[child].english[-1]:
+        if len(role[-1]) < 3 or role[-1] == self.tables[child].english[-1]:
             return noun
         if language == "en":
             taken = {name for column, each in self.columns.items() if column.table == child for name in each.english}
@@ -170,25 +200,28 @@ def _table_words(table: Table, glossary: TableGlossary) -> tuple[tuple[str, ...]
         words = words[1:]
     while len(words) > 1 and words[-1] in ("table", "tbl"):
         words = words[:-1]
-    base = singular(numbered(words)) if words else table.name
+    base = singular(english_noun(numbered(words))) if words else table.name
     comment = re.sub(r"(表|信息表| table)$", "", _comment_name(table.comment))
-    return _both_languages(base, (*glossary.names, comment), tuple(singular(base).split()), as_noun=True)
+    return _both_languages(base, (*glossary.names, comment), as_noun=True)
 
 
 def _both_languages(
-    base: str, told: Iterable[str], words: tuple[str, ...], *, as_noun: bool = False
+    base: str, told: Iterable[str], *, as_noun: bool = False, known: str | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """English and Chinese names: those told in a language, else the name itself, translated where that is known."""
+    """English and Chinese names: those told in a language, else the name itself, translated where that is known.
+
+    known: its Chinese, where that is not what its words say.
+    """
     names = [name for name in told if name]
     english = [singular(name) if as_noun else name for name in names if not is_chinese(name)]
     chinese = [name for name in names if is_chinese(name)]
     if is_chinese(base):
         chinese.append(base)
-        english.append(next((known for name in chinese if (known := english_of(name))), base))
+        english.append(next((found for name in chinese if (found := english_of(name))), base))
     else:
         english.append(base)
         if not chinese:
-            chinese.append((chinese_noun if as_noun else chinese_of)(words) or base)
+            chinese.append(known or (chinese_noun(base) if as_noun else chinese_of(tuple(base.split()))) or base)
     return tuple(dict.fromkeys(english)), tuple(dict.fromkeys(chinese))
 
 
@@ -215,7 +248,8 @@ def _column_words(
     words, unit = identifier_words(column.name)
     words = _without_owner(words, owner[0])
     base = _as_noun(words, found, () if has_name else owner[0]) or column.name
-    english, chinese = _both_languages(base, (*glossary.names, _comment_name(column.comment)), tuple(base.split()))
+    told = (*glossary.names, _comment_name(column.comment))
+    english, chinese = _both_languages(base, told, known=_own_chinese(base, found, owner, has_name=has_name))
     is_name = found.role == "name" and bool({english[0].rpartition(" ")[2], chinese[0][-2:]} & _NAME_HEADS)
     if is_name and is_person(owner[0][0]):
         chinese = tuple("姓名" if name in ("名称", "名字") and base == "name" else name for name in chinese)
@@ -230,6 +264,18 @@ def _column_words(
     )
 
 
+def _own_chinese(
+    base: str, found: ColumnProfile, owner: tuple[tuple[str, ...], tuple[str, ...]], *, has_name: bool
+) -> str | None:
+    """The Chinese of a word that has several: a grade of A or 85 is no year of school, a job's title is its name."""
+    if base == "grade" and not all(value in _SCHOOL_GRADES for value in found.values):
+        return "成绩"
+    if base == "title" and not has_name and owner[0][-1] not in _TITLED:
+        return "头衔" if is_person(owner[0][0]) else "名称"
+    return None
+
+
+_TITLED = word_set("article paper post news document book report thesis story page message email photo")
 _NAMES_OF_ROWS = frozenset(("name", "title", "full name", "姓名", "名称", "名字", "标题"))
 
 
@@ -238,8 +284,8 @@ def _as_noun(words: tuple[str, ...], found: ColumnProfile, owners: tuple[str, ..
     base = numbered(words)
     if base in owners and found.role in ("name", "category", "text"):
         return "name"
-    if base in _PARTICIPLES and found.role == "date":
-        return f"{_PARTICIPLES[base]} {'year' if isinstance(found.minimum, int) else 'date'}"
+    if base in _MOMENTS and found.role == "date":
+        return f"{_MOMENTS[base]} {'year' if isinstance(found.minimum, int) else 'date'}"
     if base in FLAG_ADJECTIVES and found.role == "flag":
         return f"{base} status"
     return base

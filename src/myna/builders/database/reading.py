@@ -105,9 +105,11 @@ def _from_parent(query: Query, root: str, paths: Mapping[str, Path]) -> Reading 
     conditions = query.where.conditions if query.where else ()
     if query.where and query.where.any and len(conditions) > 1:
         return None
-    of_parent = tuple(Located(each) for each in conditions if table_of(each) == only)
-    others = tuple(Located(each, paths[table_of(each)]) for each in conditions if table_of(each) != only)
-    if len(paths[only]) > 1:
+    way = paths[only]
+    beyond = [each for each in conditions if paths[table_of(each)][: len(way)] == way]
+    of_parent = tuple(Located(each, paths[table_of(each)][len(way) :]) for each in beyond)
+    others = tuple(Located(each, paths[table_of(each)]) for each in conditions if each not in beyond)
+    if len(way) > 1:
         # The rows between own nothing that a question would name: the owner is said to have what lies at the end.
         return None
     return Reading(query, Things(only, of_parent, owned=Things(root, others)), {only: ()})
@@ -184,6 +186,9 @@ def inner_things(condition: InQuery, lexicon: Lexicon) -> tuple[str, Things] | N
         return None
     if selected[0].table != inner.things.table or condition.query.order_by or condition.query.set_operation:
         return None
+    own = [each.condition for each in inner.things.conditions if not each.path]
+    if any(each.column == selected[0] and not isinstance(each, Missing) for each in own):
+        return None  # "departments that have no students whose department is English" are all but English
     things = _without_known(inner.things, selected[0])
     if lexicon.referred(selected[0]) == condition.column:
         return "has", things

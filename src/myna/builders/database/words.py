@@ -17,7 +17,10 @@ def word_set(text: str) -> frozenset[str]:
 
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
-_ACRONYMS = word_set("id ids gpa url isbn ssn iban vat gdp ip api dna cpu gpu ram pin uuid hr zip fifa gps usb tv")
+_ACRONYMS = word_set(
+    "id ids gpa url isbn ssn iban vat gdp ip api dna cpu gpu ram pin uuid hr zip fifa gps usb tv icao iata sku vin pdf "
+    "xml html sms utc"
+)
 
 _ABBREVIATIONS = {
     "acc": "account",
@@ -29,6 +32,7 @@ _ABBREVIATIONS = {
     "avg": "average",
     "cat": "category",
     "cnt": "count",
+    "cred": "credits",
     "crs": "course",
     "ctry": "country",
     "cust": "customer",
@@ -149,6 +153,21 @@ _NAME_INITIALS = {"f": "first", "l": "last", "m": "middle"}
 _MOMENTS = frozenset(("start", "end", "begin", "finish"))
 _MOMENT_PARTS = {"min": "minute", "hr": "hour", "sec": "second"}
 """`start_min` is no minimum."""
+_SPOKEN = {
+    "date from": "start date",
+    "date to": "end date",
+    "from date": "start date",
+    "to date": "end date",
+    "state province": "state or province",
+    "certification expires": "certification expiry date",
+    "expires": "expiry date",
+    "dno": "department number",
+    "sec ID": "section ID",
+    "sec number": "section number",
+}
+"""Names whose words are in an order, or short in a way, that nobody says."""
+_NO_VOWEL = re.compile(r"(?!(?:st|nd|rd|th|vs|mr|mrs|dr|tbl?)$)[b-df-hj-np-tv-xz]{2,4}")
+"""Letters that are read out one by one."""
 _PREPOSITIONS = word_set("of in per to for at on from by with")
 
 _IRREGULAR = {
@@ -226,7 +245,8 @@ def identifier_words(name: str) -> tuple[tuple[str, ...], Unit | None]:
             parts[place] = _MOMENT_PARTS[parts[place]]
     if len(parts) > 1 and parts[-1] == "by" and parts[-2] in _DOERS:
         parts[-2:] = [_DOERS[parts[-2]]]
-    return tuple(word for part in parts for word in _written_out(part, alone=len(parts) == 1).split()), unit
+    said = " ".join(_written_out(part, alone=len(parts) == 1) for part in parts)
+    return tuple(_SPOKEN.get(said, said).split()), unit
 
 
 def _written_out(part: str, *, alone: bool) -> str:
@@ -234,7 +254,9 @@ def _written_out(part: str, *, alone: bool) -> str:
         return "IDs" if part == "ids" else part.upper()
     if part == "no" and alone:
         return "number"
-    return _ABBREVIATIONS.get(part, part)
+    if part in _ABBREVIATIONS:
+        return _ABBREVIATIONS[part]
+    return part.upper() if _NO_VOWEL.fullmatch(part) and part not in _UNITS else part  # PCP, SQL
 
 
 def numbered(words: tuple[str, ...]) -> str:

@@ -55,7 +55,7 @@ class _Chinese:
         self._choose = chooser
         self._conditions = Conditions(lexicon, chooser)
         self._nouns = Nouns(lexicon, chooser, self._conditions)
-        self._quantities = Quantities(lexicon, self._conditions, self._nouns)
+        self._quantities = Quantities(lexicon, chooser, self._conditions, self._nouns)
         self._orders = Orders(lexicon, chooser, self._conditions, self._nouns)
 
     def sentence(self, reading: Reading) -> str:
@@ -74,7 +74,8 @@ class _Chinese:
             if question:
                 return question
         wanted = self._object(reading)
-        return self._ask(wanted if query.limit is not None else wanted + self._orders.suffix(reading))
+        order = self._orders.suffix(reading) if query.limit is None else ""
+        return self._choose.form(forms.ASK_SORTED, object=wanted + order) if order else self._ask(wanted)
 
     def _ask(self, wanted: str) -> str:
         """Ask for what is wanted; what already asks ("有哪些") is a question by itself."""
@@ -174,6 +175,8 @@ class _Chinese:
         other = f"{other_things}的{others}"
         if operation.operator == "union":
             return f"{wanted}和{other}（去重）"
+        if operation.operator == "intersect" and names == others:
+            return self._choose.form(forms.INTERSECT, columns=names, things=things, others=other_things)
         if operation.operator == "intersect":
             return f"{wanted}中同时也是{other}的那些"
         return self._choose.form(forms.EXCEPT_OTHER, object=wanted, other=other)

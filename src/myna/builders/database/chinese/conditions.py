@@ -52,6 +52,23 @@ _MOST = {
     "体重": ("最重", "最轻"),
 }
 
+_FLAGS = {
+    "active": ("已启用", "未启用"),
+    "available": ("可用", "不可用"),
+    "closed": ("已关闭", "未关闭"),
+    "deleted": ("已删除", "未删除"),
+    "enabled": ("已启用", "未启用"),
+    "open": ("开放", "未开放"),
+    "paid": ("已付款", "未付款"),
+    "public": ("公开", "不公开"),
+    "registered": ("已注册", "未注册"),
+    "retired": ("已退休", "未退休"),
+    "unavailable": ("不可用", "可用"),
+    "valid": ("有效", "无效"),
+    "visible": ("可见", "不可见"),
+}
+"""What is said of a row whose flag is set, and of one whose flag is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clause:
@@ -90,6 +107,9 @@ class Conditions:
     def __init__(self, lexicon: Lexicon, chooser: Chooser) -> None:
         self._lexicon = lexicon
         self._choose = chooser
+        # One sentence writes all its dates in one way, and all its texts.
+        self._spelt_dates = chooser.chance(0.4)
+        self._quotes = chooser.chance(0.15)
 
     def column(self, column: ColumnOf) -> str:
         """Return one of a column's names."""
@@ -106,10 +126,10 @@ class Conditions:
             return "是" if value else "否"
         if isinstance(value, str):
             date = _DATE.fullmatch(value)
-            if date and words.profile.role == "date" and self._choose.chance(0.4):
+            if date and words.profile.role == "date" and self._spelt_dates:
                 return f"{date[1]}年{int(date[2])}月{int(date[3])}日"
             number_like = words.profile.role in ("date", "measure") or value.isdigit()
-            bare = number_like or (_BARE.fullmatch(value) and self._choose.chance(0.85))
+            bare = number_like or (_BARE.fullmatch(value) and not self._quotes)
             return value if bare else quoted(value)
         text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
         if words.chinese[0] == "年龄" and unit and self._choose.chance(0.6):
@@ -122,7 +142,7 @@ class Conditions:
             case Comparison(column=Arithmetic() as column):
                 return [self._clause(forms.IS[condition.operator], self.calculated(column), v=str(condition.value))]
             case Comparison(column=ColumnOf() as column):
-                return self._compares(column, condition)
+                return self._flagged(column, condition) or self._compares(column, condition)
             case Between():
                 return self._between(condition)
             case Matches():
@@ -144,6 +164,13 @@ class Conditions:
     def _clause(self, among: Forms, name: str, **slots: str) -> Clause:
         text = self._choose.form(among, c=name, **slots)
         return Clause(text, text.startswith(name))
+
+    def _flagged(self, column: ColumnOf, condition: Comparison) -> list[Clause]:
+        words = self._lexicon.columns[column]
+        truth, said = words.truth(condition.value), _FLAGS.get(words.english[-1].removesuffix(" status"))
+        if truth is None or said is None or condition.operator not in ("=", "<>"):
+            return []
+        return [Clause(said[0 if truth == (condition.operator == "=") else 1], False)]
 
     def _compares(self, column: ColumnOf, condition: Comparison) -> list[Clause]:
         words, operator, value = self._lexicon.columns[column], condition.operator, condition.value
@@ -195,7 +222,7 @@ class Conditions:
             called = words.value_names(value, "zh")
             said.append(called[0] if called else self.value(condition.column, value))
         among = forms.NONE_OF if condition.negated else forms.ONE_OF
-        slots = {"alternatives": listing(said, "或"), "listed": listing(said, "和"), "neither": "也不是".join(said)}
+        slots = {"alternatives": listing(said, "或"), "listed": "、".join(said), "neither": "也不是".join(said)}
         if condition.negated:
             slots["listed"] = listing(said, "或")
         return [self._of(condition.column, among, **slots)]

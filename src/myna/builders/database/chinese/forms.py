@@ -17,7 +17,7 @@ IS = {
     "<=": Forms(("{c}不超过{v}", "{c}小于等于{v}", "{c}最多为{v}"), ("{c}不大于{v}", "{c}不高于{v}")),
 }
 TEXT_IS = {
-    "=": Forms(("{c}为{v}", "{c}是{v}"), ("{c}写的是{v}",)),
+    "=": Forms(("{c}为{v}", "{c}是{v}"), ("{c}等于{v}",)),
     "<>": Forms(("{c}不是{v}", "{c}不为{v}"), ("{c}并非{v}",)),
 }
 DATE_IS = {
@@ -91,6 +91,10 @@ ASK = Forms(
         "能把{object}列给我看看吗？",
     ),
 )
+ASK_SORTED = Forms(
+    ("查询{object}。", "列出{object}。", "请列出{object}。", "显示{object}", "给我{object}。", "{object}"),
+    ("告诉我{object}。", "帮我找出{object}。", "请返回{object}。"),
+)
 ASK_NUMBER = Forms(
     ("{object}是多少？", "查询{object}。", "请问{object}是多少？", "计算{object}。", "{object}", "求{object}。"),
     ("算一下{object}。", "告诉我{object}。", "{object}到底是多少？", "我想知道{object}是多少。"),
@@ -112,19 +116,19 @@ HOW_MANY = Forms(
         "{things}的数量是多少？",
         "{things}数量",
     ),
-    ("{things}总共有几{m}？", "数一数有多少{m}{things}。", "{things}一共多少{m}？", "请统计有多少{m}{things}。"),
+    ("{things}总共多少{m}？", "数一数有多少{m}{things}。", "{things}一共多少{m}？", "请统计有多少{m}{things}。"),
 )
 HOW_MANY_THERE = Forms(
     ("{place}有多少{m}{noun}？", "{place}一共有多少{m}{noun}？", "统计{place}有多少{m}{noun}。"),
-    ("{place}总共有几{m}{noun}？", "数一数{place}有多少{m}{noun}。"),
+    ("{place}总共有多少{m}{noun}？", "数一数{place}有多少{m}{noun}。"),
 )
 HOW_MANY_DIFFERENT = Forms(
-    ("{things}有多少种不同的{c}？", "{things}的不同{c}有多少个？"), ("{things}的{c}去重后有几个？",)
+    ("{things}有多少个不同的{c}？", "{things}的不同{c}有多少个？"), ("{things}的{c}去重后有几个？",)
 )
 WHICH_SUPERLATIVE = Forms(
     ("哪{n}{m}{things}的{c}{most}？", "{c}{most}的{n}{things}是哪{m}？"), ("{things}当中，哪{n}{m}的{c}{most}？",)
 )
-SUPERLATIVE = Forms(("{clauses}{c}{most}的{number}{noun}",), ("{clauses}{c}是{most}的{number}{noun}",))
+SUPERLATIVE = Forms(("{clauses}{c}{most}的{number}{noun}",), ("{clauses}所有{noun}中{c}{most}的{number}{noun}",))
 TOP = Forms(("按{c}从{first}到{last}排前{n}的{things}",), ("{c}从{first}到{last}排名前{n}的{things}",))
 SORTED = Forms(
     ("，按{c}{direction}排列", "，按{c}从{first}到{last}排序", "，并按{c}{direction}排序"),
@@ -140,11 +144,11 @@ FOR_EACH = Forms(
         "各{group}的{quantity}",
         "查询每{m}{group}的{quantity}。",
     ),
-    ("以{group}分组，{quantity}分别是多少？", "分{group}给出{quantity}。", "不同{group}的{quantity}各是多少？"),
+    ("以{group}分组，{quantity}分别是多少？", "按{group}分别给出{quantity}。", "不同{group}的{quantity}各是多少？"),
 )
 HOW_MANY_EACH = Forms(
     ("每{gm}{group}有多少{m}{things}？", "每{gm}{group}各有多少{m}{things}？", "统计每{gm}{group}的{things}数量。"),
-    ("各{group}分别有几{m}{things}？", "以{group}为单位，数一数{things}有多少{m}。"),
+    ("各{group}分别有多少{m}{things}？", "以{group}为单位，数一数{things}有多少{m}。"),
 )
 WHICH_GROUPS = Forms(
     ("哪些{group}{having}？", "列出{having}的{group}。", "{having}的{group}有哪些？"),
@@ -162,7 +166,7 @@ AND_QUANTITY = Forms(
     ("{sentence}同时给出{quantity}。", "{sentence}并显示{quantity}。"), ("{sentence}还要列出{quantity}。",)
 )
 CONSIDERING = Forms(("只考虑{things}，{sentence}", "对于{things}，{sentence}"), ("仅就{things}而言，{sentence}",))
-EXCEPT = Forms(("{object}，但不包括{others}的", "{object}，去掉{others}的"), ("{object}，排除{others}的",))
+EXCEPT = Forms(("{object}，但不包括{others}", "{object}，去掉{others}"), ("{object}，排除{others}",))
 EXCEPT_OTHER = Forms(("{object}，但不包括{other}", "没有出现在{other}中的{object}"), ("{object}，排除{other}",))
 INTERSECT = Forms(
     ("{things}和{others}共有的{columns}", "{things}与{others}都有的{columns}"), ("{things}与{others}相同的{columns}",)

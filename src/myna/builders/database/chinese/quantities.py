@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from myna.builders.database.chinese.conditions import Conditions, extreme, listing
 from myna.builders.database.chinese.things import Nouns, Unsayable
+from myna.builders.database.choice import Chooser
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Rows
 from myna.builders.database.reading import Reading
@@ -18,8 +19,9 @@ from myna.builders.database.words import is_chinese
 class Quantities:
     """Says what is counted, summed, averaged."""
 
-    def __init__(self, lexicon: Lexicon, conditions: Conditions, nouns: Nouns) -> None:
+    def __init__(self, lexicon: Lexicon, chooser: Chooser, conditions: Conditions, nouns: Nouns) -> None:
         self._lexicon = lexicon
+        self._choose = chooser
         self._conditions = conditions
         self._nouns = nouns
 
@@ -28,7 +30,9 @@ class Quantities:
         things = self._nouns.noun(reading.things).text
         if len(aggregates) == 1 and isinstance(aggregates[0].argument, Rows):
             return f"{things}{'数' if things.endswith('人') else '数量'}"
-        return f"{things}的{self.bare(aggregates, reading)}"
+        measured = self.bare(aggregates, reading)
+        one_noun = reading.things.plain and len(aggregates) == 1 and is_chinese(things) and is_chinese(measured[:1])
+        return f"{things}{'' if one_noun and self._choose.chance(0.6) else '的'}{measured}"
 
     def bare(self, aggregates: Sequence[Aggregate], reading: Reading) -> str:
         """Return aggregates without their rows."""

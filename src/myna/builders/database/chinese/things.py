@@ -12,6 +12,7 @@ from myna.builders.database.choice import Chooser
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.query import ColumnOf, InQuery
 from myna.builders.database.reading import Located, Path, Things, inner_things, table_of
+from myna.builders.database.words import is_chinese
 
 
 class Unsayable(Exception):  # noqa: N818 – it tells of no error
@@ -61,14 +62,14 @@ class Nouns:
 
     def related(self, path: Path) -> str:
         """Return what the rows at the end of a path are to those at its start: "课程的老师"."""
-        return "的".join(spaced(self._lexicon.relation(child, parent, "zh")) for child, parent in path)
+        return "".join(spaced(self._lexicon.relation(child, parent, "zh")) for child, parent in path)
 
     def of_other(self, path: Path, name: str) -> str:
         """Return a column of a related row: 学校名称, 学校的城市."""
         whose = self.related(path)
         if name.startswith(whose) or name == whose:
             return name
-        return f"{whose}{name}" if bare(name) in ("名称", "姓名", "ID", "编号") else f"{whose}的{name}"
+        return f"{whose}{name}" if _compound(path, name) else f"{whose}的{name}"
 
     def _clauses(self, located: Located) -> list[Clause]:
         condition = located.condition
@@ -81,7 +82,7 @@ class Nouns:
         if not located.path:
             return found
         whose = self.related(located.path)
-        return [_of_relation(whose, each) for each in found]
+        return [_of_relation(whose, each, compound=len(located.path) == 1) for each in found]
 
     def _inner(self, condition: InQuery) -> list[Clause]:
         related = inner_things(condition, self._lexicon)
@@ -96,7 +97,7 @@ class Nouns:
         if how == "is":
             whose = spaced(self._lexicon.relation(condition.column.table, things.table, "zh"))
             if not condition.negated and len(things.conditions) == 1 and things.owned is None:
-                return [_of_relation(whose, each) for each in self._clauses(things.conditions[0])]
+                return [_of_relation(whose, each, compound=True) for each in self._clauses(things.conditions[0])]
             return [Clause(f"{whose}{'不' if condition.negated else ''}是{self.noun(things).text}", True)]
         selected = condition.query.select[0]
         if not isinstance(selected, ColumnOf):
@@ -114,5 +115,12 @@ class Nouns:
         return f"{'、'.join(clauses[:-1])}{word if word != '、' else '且'}{clauses[-1]}"
 
 
-def _of_relation(whose: str, clause: Clause) -> Clause:
-    return Clause(f"{whose}的{clause.text}" if clause.of_column else f"{whose}{clause.text}", clause.of_column)
+def _compound(path: Path, name: str) -> bool:
+    """Whether a related row's column reads as one noun, 部门预算: a chain of 的 is hard to follow."""
+    return bare(name) in ("名称", "姓名", "ID", "编号") or (len(path) == 1 and is_chinese(name))
+
+
+def _of_relation(whose: str, clause: Clause, *, compound: bool) -> Clause:
+    as_one = compound and is_chinese(whose) and is_chinese(clause.text[:1])
+    joint = "的" if clause.of_column and not as_one else ""
+    return Clause(f"{whose}{joint}{clause.text}", clause.of_column)

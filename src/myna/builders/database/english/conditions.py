@@ -79,6 +79,9 @@ class Conditions:
     def __init__(self, lexicon: Lexicon, chooser: Chooser) -> None:
         self._lexicon = lexicon
         self._choose = chooser
+        # One sentence writes all its dates in one way, and all its texts.
+        self._spelt_dates = chooser.chance(0.3)
+        self._quotes = chooser.chance(0.15)
 
     def column(self, column: ColumnOf) -> str:
         """Return one of a column's names."""
@@ -97,9 +100,9 @@ class Conditions:
             date = _DATE.fullmatch(value)
             if date and words.profile.role == "date":
                 spelt = f"{_MONTHS[int(date[2]) - 1]} {int(date[3])}, {date[1]}" if 0 < int(date[2]) < 13 else value
-                return spelt if self._choose.chance(0.3) else value
+                return spelt if self._spelt_dates else value
             number_like = words.profile.role in ("date", "measure") or value.isdigit()
-            bare = number_like or (_BARE.fullmatch(value) and self._choose.chance(0.85))
+            bare = number_like or (_BARE.fullmatch(value) and not self._quotes and value[-1] != ".")
             return value if bare else quoted(value)
         text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
         return f"{text} {words.unit.english}" if unit and words.unit and self._choose.chance(0.7) else text
@@ -113,6 +116,9 @@ class Conditions:
             case Comparison(column=ColumnOf() as column, operator="=", value=value):
                 return self._equals(column, value)
             case Comparison(column=ColumnOf() as column):
+                flag = self._lexicon.columns[column].truth(condition.value)
+                if flag is not None and condition.operator == "<>" and isinstance(condition.value, int):
+                    return self._equals(column, int(not flag))
                 return self._compares(column, condition)
             case Between():
                 return self._between(condition)
@@ -138,7 +144,7 @@ class Conditions:
         if called:
             return self._called(words, value, self._choose.usual(called))
         text, name = self.value(column, value), self.column(column)
-        flag = _flag(words, value)
+        flag = words.truth(value)
         adjective = name.removesuffix(" status")
         if flag is not None and adjective in FLAG_ADJECTIVES:
             return [Modifier("is", adjective if flag else f"not {adjective}")]
@@ -158,7 +164,7 @@ class Conditions:
             return [Modifier("is", self._choose.form(among, v=text))]
         if is_place(name) and isinstance(value, str) and name not in ("room", "department"):
             return [Modifier("is", f"{where} {text}") for where in (("in", "from") if name in _ORIGINS else ("in",))]
-        if is_membership(name):
+        if is_membership(name) and (name != "grade" or not isinstance(value, str) or value.isdigit()):
             where = text if isinstance(value, str) and not value.isdigit() else f"{name} {text}"
             return [Modifier("is", f"{'at' if name in _SCHOOLS else 'in'} {where}")]
         if words.profile.role == "date":
@@ -330,23 +336,6 @@ def _is(words: ColumnWords) -> dict[str, Forms]:
     if words.profile.role == "date":
         return forms.DATE_IS
     return forms.IS if words.profile.role == "measure" else forms.IS | forms.TEXT_IS
-
-
-def _flag(words: ColumnWords, value: Value) -> bool | None:
-    if words.profile.role != "flag":
-        return None
-    return {
-        "1": True,
-        "0": False,
-        "true": True,
-        "false": False,
-        "y": True,
-        "n": False,
-        "yes": True,
-        "no": False,
-        "t": True,
-        "f": False,
-    }.get(str(value).casefold())
 
 
 def _takes_article(name: str) -> bool:

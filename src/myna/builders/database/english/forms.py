@@ -18,8 +18,8 @@ IS = {
     "<=": Forms(("is at most {v}", "is {v} or less"), ("is not more than {v}", "is no higher than {v}")),
 }
 TEXT_IS = {
-    "=": Forms(("is {v}",), ("is given as {v}",)),
-    "<>": Forms(("is not {v}", "isn't {v}"), ("is anything but {v}",)),
+    "=": Forms(("is {v}",), ("is exactly {v}", "equals {v}")),
+    "<>": Forms(("is not {v}", "isn't {v}"), ("is anything but {v}", "is other than {v}")),
 }
 DATE_IS = {
     "=": Forms(("is {v}",), ("falls on {v}",)),
@@ -31,7 +31,7 @@ DATE_IS = {
 }
 # What one has: "a height over 170".
 OF = {
-    "=": Forms(("{a_c} of {v}",), ("{a_c} equal to {v}",)),
+    "=": Forms(("{a_c} of {v}",), ("{a_c} of exactly {v}",)),
     "<>": Forms(("{a_c} other than {v}",), ("{a_c} different from {v}",)),
     ">": Forms(("{a_c} over {v}", "{a_c} of more than {v}"), ("{a_c} above {v}", "{a_c} exceeding {v}")),
     ">=": Forms(("{a_c} of at least {v}", "{a_c} of {v} or more"), ("{a_c} of no less than {v}",)),
@@ -41,7 +41,7 @@ OF = {
 COUNT_OF = {
     "=": Forms(("exactly {v} {c}",), ("precisely {v} {c}",)),
     "<>": Forms(("a number of {c} other than {v}",), ("not exactly {v} {c}",)),
-    ">": Forms(("more than {v} {c}", "over {v} {c}"), ("upwards of {v} {c}",)),
+    ">": Forms(("more than {v} {c}", "over {v} {c}"), ("greater than {v} {c}",)),
     ">=": Forms(("at least {v} {c}", "{v} or more {c}"), ("no fewer than {v} {c}",)),
     "<": Forms(("fewer than {v} {c}", "less than {v} {c}"), ("under {v} {c}",)),
     "<=": Forms(("at most {v} {c}", "{v} or fewer {c}"), ("no more than {v} {c}",)),
@@ -103,7 +103,7 @@ ASK = Forms(
 )
 OF_THINGS = Forms(
     ("the {columns} of {things}", "the {columns} of all {things}"),
-    ("the {columns} recorded for {things}", "the {columns} that {things} have"),
+    ("the {columns} for {things}", "the {columns} for all {things}"),
 )
 OF_EACH = Forms(("the {column} of each {thing}",), ("the {column} of every {thing}",))
 ALL_OF = Forms(
@@ -179,7 +179,7 @@ FOR_EACH = Forms(
         "Break down the {quantity} by {group}.",
         "Give each {group} together with the {quantity}.",
         "Grouped by {group}, what is the {quantity}?",
-        "Tell me the {quantity} of every single {group}.",
+        "Tell me the {quantity} for every single {group}.",
     ),
 )
 FOR_EACH_SEVERAL = Forms(
@@ -197,11 +197,11 @@ HOW_MANY_EACH = Forms(
         "For each {group}, how many {things} are there?",
         "Count the {things} for each {group}.",
     ),
-    ("For every single {group}, count the {things}.", "How do the {things} divide up by {group}, in numbers?"),
+    ("For every single {group}, count the {things}.", "Give me a count of the {things} by {group}."),
 )
 WHICH_GROUPS = Forms(
     ("Which {groups} have {having}?", "List the {groups} that have {having}.", "Find the {groups} with {having}."),
-    ("Name all {groups} that have {having}.", "Are there {groups} with {having}, and which are they?"),
+    ("Name all {groups} that have {having}.", "Which are the {groups} with {having}?"),
 )
 WHICH_GROUP_MOST = Forms(
     ("Which {group} has the {most}?", "What is the {group} with the {most}?", "Find the {group} with the {most}."),
@@ -218,7 +218,7 @@ CONSIDERING = Forms(
 )
 EXCEPT = Forms(
     ("{object}, but not of {others}", "{object}, leaving out those of {others}"),
-    ("{object}, without those that also belong to {others}",),
+    ("{object}, excluding those of {others}",),
 )
 EXCEPT_OTHER = Forms(("{object} that are not {other}",), ("{object} that do not occur among {other}",))
 INTERSECT = Forms(

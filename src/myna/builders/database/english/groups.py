@@ -25,9 +25,18 @@ class _Group:
     name: str
     shown: tuple[str, ...] = ()
 
+    several: bool = False
+    """Whether rows are grouped by several columns: no one thing has what is asked for, a combination has."""
+
+    @property
+    def one(self) -> str:
+        """The group as what has something."""
+        return f"combination of {self.name}" if self.several else self.name
+
     @property
     def names(self) -> str:
-        return " and ".join(plural(each) for each in self.name.split(" and "))
+        """The groups."""
+        return f"combinations of {self.name}" if self.several else plural(self.name)
 
 
 class Groups:
@@ -71,7 +80,7 @@ class Groups:
         quantity = self._quantities.of(aggregates, reading)
         order = self._order(reading, group)
         if group.shown:
-            quantity = f"{listing(group.shown, 'and')} and the {quantity}"
+            quantity = listing([*group.shown, quantity], "and")
         among = forms.FOR_EACH_SEVERAL if len(aggregates) > 1 or group.shown else forms.FOR_EACH
         sentence = self._choose.form(among, quantity=quantity, group=group.name)
         return _extended(sentence, order)
@@ -90,7 +99,7 @@ class Groups:
             return _Group(name, tuple(shown))
         if set(columns) != set(by):
             raise Unsayable
-        return _Group(" and ".join(self._quantities.column(column, reading) for column in by))
+        return _Group(listing([self._quantities.column(column, reading) for column in by], "and"), several=len(by) > 1)
 
     def _is_row(self, by: tuple[ColumnOf, ...], table: str) -> bool:
         """Whether groups are the rows of a table: they are made by its key, or by its name alone."""
@@ -117,7 +126,7 @@ class Groups:
                 are="are" if limit > 1 or len(group.shown) > 1 else "is",
             )
         elif limit == 1:
-            sentence = self._choose.form(forms.WHICH_GROUP_MOST, group=group.name, most=most)
+            sentence = self._choose.form(forms.WHICH_GROUP_MOST, group=group.one, most=most)
         else:
             sentence = self._choose.form(forms.WHICH_GROUPS_MOST, n=number_word(limit), groups=group.names, most=most)
         return self._with_quantity(sentence, aggregates, reading)

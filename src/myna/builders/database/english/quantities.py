@@ -43,7 +43,8 @@ class Quantities:
         """Return one aggregate without its rows: "average age"."""
         if isinstance(aggregate.argument, Rows):
             raise Unsayable
-        return f"{self._function(aggregate, reading)} {self._argument(aggregate, reading)}"
+        function, argument = self._function(aggregate, reading), self._argument(aggregate, reading)
+        return "sum of totals" if function == argument == "total" else f"{function} {argument}"
 
     def column(self, column: ColumnOf | Arithmetic, reading: Reading) -> str:
         """Return what is aggregated, in the singular, with the table that it is of where that is another."""

@@ -217,7 +217,7 @@ def _calculations(draw: Draw, table: str) -> list[Arithmetic]:
             found.append(Arithmetic("*", left, right))
         elif _AMOUNTS.intersection(theirs) and _QUANTITIES.intersection(mine):
             found.append(Arithmetic("*", right, left))
-        elif set(mine) & set(theirs) and set(mine) != set(theirs):
+        elif set(mine) & set(theirs) - _ENDS - _BEGINNINGS and set(mine) != set(theirs):
             found += _differences(left, right)
     return found
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from myna.builders.database.profile import Profile
+from myna.builders.database.profile import ROWS_READ, Profile
 from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Comparison, Item, Query
 from myna.builders.database.sampling.scope import linking
+
+_ALONE = 0.7
+"""Different values, as a share of the rows, from which on a group is hardly ever more than one row."""
 
 
 def makes_sense(profile: Profile, query: Query) -> bool:
@@ -16,6 +19,7 @@ def makes_sense(profile: Profile, query: Query) -> bool:
         and not _answers_itself(query)
         and not _looks_at_one_row(profile, query)
         and not _lists_bare_keys(profile, query)
+        and not _groups_single_rows(profile, query)
     )
 
 
@@ -45,6 +49,9 @@ def table_of(item: Item) -> str:
 def _answers_itself(query: Query) -> bool:
     """Whether the one value of a column that is chosen, counted or measured stands in the question."""
     measured = {item.argument for item in query.select if isinstance(item, Aggregate)}
+    same = {pair for join in query.joins for left, right in join.pairs for pair in ((left, right), (right, left))}
+    if any(right in query.group_by for left, right in same if left in measured):
+        return True
     if measured.intersection(_named(query)):
         return True
     if query.group_by and any(isinstance(item, Aggregate) for item in query.select):
@@ -67,6 +74,14 @@ def _lists_bare_keys(profile: Profile, query: Query) -> bool:
     columns = [item for item in query.select if isinstance(item, ColumnOf)]
     bare = len(columns) == len(query.select) and all(profile.column(column).role == "key" for column in columns)
     return bare and not (query.where or query.group_by or query.set_operation or query.distinct)
+
+
+def _groups_single_rows(profile: Profile, query: Query) -> bool:
+    """Whether a table is grouped by what nearly every row has for itself, as by its rows' names."""
+    if query.joins:
+        return False
+    rows = min(profile.tables[query.table].rows, ROWS_READ)
+    return any(profile.column(column).distinct > rows * _ALONE for column in query.group_by)
 
 
 def _named(query: Query) -> Iterator[ColumnOf]:
