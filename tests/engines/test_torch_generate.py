@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from myna.engines import choose
 from myna.engines.base import Sampling
-from myna.engines.torch.generate import sample
+from myna.engines.choosing import sample
 from myna.errors import PromptError
 from myna.models.files import find
 from tiny_models import TINY, random_tokens

@@ -1,9 +1,8 @@
 """Generation: prompts packed into rows without padding, then one token for every sequence at a time.
 
 The prefill is the training computation (same rows, same attention); its keys and values are kept per sequence in one
-growing cache, and each further step is a row of one token per live sequence. Sampling is done in float64 NumPy with a
-random stream per sequence, so that a sequence's text does not depend on its neighbours or on the engine.
-Knows nothing of text: tokens in, tokens out.
+growing cache, and each further step is a row of one token per live sequence. Knows nothing of text: tokens in, tokens
+out; which one is taken is `engines.choosing`'s business.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from myna.engines.base import Constraint, Sampling, TokenEvent
+from myna.engines.choosing import Chooser
 from myna.engines.torch.attention import DecodeLayout, Layout
 from myna.errors import PromptError
 
@@ -90,97 +90,28 @@ def _longer(cached: Tensor, more: int) -> Tensor:
     return torch.cat([cached, cached.new_zeros(*cached.shape[:2], more, cached.shape[3])], dim=2)
 
 
-class _Chooser:
-    """Chooses the next token of each sequence; keeps what repetition penalty and randomness need."""
+class _TorchLogits:
+    """`choosing.Logits` of a tensor `[sequences, vocabulary]`."""
 
-    def __init__(self, prompts: Sequence[NDArray[np.int32]], sampling: Sampling, constraint: Constraint | None) -> None:
-        self._sampling = sampling
-        self._constraint = constraint
-        self._seen = [np.unique(prompt) for prompt in prompts] if sampling.repetition_penalty != 1.0 else []
-        self._random = [np.random.default_rng([sampling.seed, i]) for i in range(len(prompts))]
+    def __init__(self, values: Tensor) -> None:
+        self._values = values
+        self.vocabulary = values.shape[1]
 
-    def choose(self, sequences: Sequence[int], logits: Tensor) -> list[int]:
-        """Return one token per row of `logits` `[sequences, vocabulary]`."""
-        greedy = self._sampling.temperature == 0 and not self._seen
-        best: list[int] = logits.argmax(dim=1).tolist() if greedy else []
-        masks = None if self._constraint is None else self._constraint.allowed(sequences)
-        if not greedy:
-            tokens = self._drawn(sequences, logits, masks)
-        else:
-            tokens = best if masks is None else _best_allowed(best, logits, masks)
-        if self._constraint is not None:
-            self._constraint.taken(sequences, tokens)
-        return tokens
+    def best(self) -> list[int]:
+        """See `choosing.Logits`."""
+        best: list[int] = self._values.argmax(dim=1).tolist()
+        return best
 
-    def _drawn(self, sequences: Sequence[int], logits: Tensor, masks: NDArray[np.uint32] | None) -> list[int]:
-        rows = logits.cpu().numpy()
-        tokens = []
-        for row, sequence in enumerate(sequences):
-            allowed = None if masks is None else _allowed(masks[row : row + 1], logits.shape[1])[1]
-            tokens.append(self._draw(sequence, rows[row], allowed))
-        return tokens
+    def rows(self) -> NDArray[np.float32]:
+        """See `choosing.Logits`."""
+        rows: NDArray[np.float32] = self._values.cpu().numpy()
+        return rows
 
-    def _draw(self, sequence: int, logits: NDArray[np.float32], allowed: NDArray[np.intp] | None) -> int:
-        scores = logits.astype(np.float64)
-        if self._seen:
-            seen, penalty = self._seen[sequence], self._sampling.repetition_penalty
-            scores[seen] = np.where(scores[seen] > 0, scores[seen] / penalty, scores[seen] * penalty)
-        if allowed is None:
-            token = sample(scores, self._sampling, self._random[sequence])
-        else:
-            token = int(allowed[sample(scores[allowed], self._sampling, self._random[sequence])])
-        if self._seen:
-            self._seen[sequence] = np.union1d(self._seen[sequence], [token])
-        return token
-
-
-def _best_allowed(best: Sequence[int], logits: Tensor, masks: NDArray[np.uint32]) -> list[int]:
-    """The likeliest allowed token of each row. Most often that is the likeliest of all, `best`, and nothing is done."""
-    words = masks.shape[1]
-    wrong = [
-        row
-        for row, token in enumerate(best)
-        if token >= 32 * words or not int(masks[row, token >> 5]) >> (token & 31) & 1
-    ]
-    tokens = list(best)
-    if wrong:
-        rows, allowed = _allowed(masks[wrong], logits.shape[1])
-        pairs = torch.from_numpy(np.stack([np.asarray(wrong)[rows], allowed])).to(logits.device)
-        scores = logits[pairs[0], pairs[1]].float().cpu().numpy()
-        starts = np.searchsorted(rows, np.arange(len(wrong) + 1))
-        for i, row in enumerate(wrong):
-            tokens[row] = int(allowed[starts[i] + scores[starts[i] : starts[i + 1]].argmax()])
-    return tokens
-
-
-def _allowed(masks: NDArray[np.uint32], vocabulary: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The set bits of masks `[rows, words]` as row numbers and tokens, ascending; empty words are skipped, as a grammar
-    allows few tokens at most places."""
-    rows, words = np.nonzero(masks)
-    bits = np.unpackbits(masks[rows, words].astype("<u4").view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
-    which, bit = np.nonzero(bits)
-    tokens = 32 * words[which] + bit
-    within = tokens < vocabulary
-    return rows[which[within]], tokens[within]
-
-
-def sample(scores: NDArray[np.float64], sampling: Sampling, random: np.random.Generator) -> int:
-    """Choose one token from `[vocabulary]` logits: temperature, then top-k, top-p and min-p, then one uniform draw.
-
-    Top-p is nucleus sampling (Holtzman et al. 2020, arXiv 1904.09751), min-p is Nguyen et al. 2024 (arXiv 2407.01082).
-    """
-    if sampling.temperature == 0:
-        return int(scores.argmax())
-    scores = scores / sampling.temperature
-    order = np.argsort(-scores, kind="stable")
-    if sampling.top_k > 0:
-        order = order[: sampling.top_k]
-    probabilities = np.exp(scores[order] - scores[order[0]])
-    probabilities /= probabilities.sum()
-    keep = probabilities >= sampling.min_p * probabilities[0]
-    keep &= np.concatenate([[0.0], probabilities.cumsum()[:-1]]) < sampling.top_p
-    cumulative = (probabilities * keep).cumsum()
-    return int(order[np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")])
+    def at(self, rows: NDArray[np.intp], tokens: NDArray[np.intp]) -> NDArray[np.float32]:
+        """See `choosing.Logits`."""
+        pairs = torch.from_numpy(np.stack([rows, tokens])).to(self._values.device)
+        scores: NDArray[np.float32] = self._values[pairs[0], pairs[1]].float().cpu().numpy()
+        return scores
 
 
 @torch.no_grad()
@@ -198,12 +129,12 @@ def generate(
         raise PromptError("a prompt has no tokens")
     if max_tokens < 1 or not prompts:
         return
-    chooser = _Chooser(prompts, sampling, constraint)
+    chooser = Chooser(prompts, sampling, constraint)
     cache = _Cache([len(prompt) for prompt in prompts], model.device)
     live = list(range(len(prompts)))
     logits = _prefill(model, prompts, cache)
     for generated in range(1, max_tokens + 1):
-        tokens = chooser.choose(live, logits)
+        tokens = chooser.choose(live, _TorchLogits(logits))
         kept = []
         for row, (sequence, token) in enumerate(zip(live, tokens, strict=True)):
             stopped: Literal["end", "limit"] | None = (
