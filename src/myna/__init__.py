@@ -1,7 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
-The public face: `train`, `resume`, `test`, `score`, `ask`, `load`, `fuse`, `Recipe`, `load_recipe` and the errors. Each
-name is imported when it is first used, so that `import myna` stays light and loads no tensor library.
+The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `ask`, `load`, `fuse`, `Recipe`,
+`load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light and loads no
+tensor library.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from myna.exporting import fuse
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
+    from myna.starter.demo import demo
+    from myna.studies.learning_curve import learning_curve
     from myna.text2sql.asking import ask
     from myna.text2sql.scoring import score
     from myna.training import resume, train
@@ -31,7 +34,9 @@ __all__ = [
     "Recipe",
     "__version__",
     "ask",
+    "demo",
     "fuse",
+    "learning_curve",
     "load",
     "load_recipe",
     "resume",
@@ -44,7 +49,9 @@ _HOMES = {
     "MynaError": "myna.errors",
     "Recipe": "myna.recipe",
     "ask": "myna.text2sql.asking",
+    "demo": "myna.starter.demo",
     "fuse": "myna.exporting",
+    "learning_curve": "myna.studies.learning_curve",
     "load": "myna.generation",
     "load_recipe": "myna.recipe",
     "resume": "myna.training",

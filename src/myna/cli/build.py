@@ -69,7 +69,7 @@ def wikisql(
     """
     from myna.builders.wikisql import build_wikisql
 
-    return _show(
+    return show_built(
         build_wikisql(
             folder,
             out,
@@ -128,7 +128,7 @@ def spider(
     """
     from myna.builders.spider import build_spider
 
-    return _show(
+    return show_built(
         build_spider(
             folder,
             out,
@@ -176,7 +176,7 @@ def sql_create_context(
     """
     from myna.builders.sql_create_context import SYSTEM_PROMPT, build_sql_create_context
 
-    return _show(
+    return show_built(
         build_sql_create_context(
             file,
             out,
@@ -231,7 +231,7 @@ def articles(
     """
     from myna.builders.articles import PLACE_OF_TITLE, build_articles
 
-    return _show(
+    return show_built(
         build_articles(
             source,
             out,
@@ -292,7 +292,7 @@ def database(
     """
     from myna.builders.database.build import build_database
 
-    return _show(
+    return show_built(
         build_database(
             url,
             out,
@@ -366,7 +366,7 @@ def files(
 
     if not paths:
         raise UsageError("no files: myna data files FILE… --out DIR")
-    return _show(
+    return show_built(
         build_files(
             paths,
             out,
@@ -387,7 +387,8 @@ def files(
     )
 
 
-def _show(built: Built) -> dict[str, Any]:
+def show_built(built: Built) -> dict[str, Any]:
+    """Print what was made, and return it for JSON."""
     counts = ", ".join(f"{split} {count:,}" for split, count in built.counts.items())
     print(f"{built.folder}: {counts}")
     for reason, count in built.skipped.items():

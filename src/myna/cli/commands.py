@@ -23,6 +23,7 @@ SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base 
 """First words of commands that have two."""
 
 GROUPS: dict[str, tuple[Command, ...]] = {
+    "Begin here": (Command("demo", "demo:demo", "Show the whole story in three minutes, offline, on a small model"),),
     "Data": (
         Command("data database", "build:database", "Make data of your own database: questions and SQL that ran"),
         Command("data wikisql", "build:wikisql", "Make data of WikiSQL, with its databases"),
@@ -41,6 +42,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("train", "train:train", "Train by a recipe or flags, or go on with a run"),
         Command("test", "testing:measure", "Measure loss and perplexity: base, adapter or every checkpoint"),
         Command("score", "score:score", "Score SQL by running it: execution accuracy, exact match, valid SQL"),
+        Command("learning-curve", "learning_curve:learning_curve", "Find how many examples are enough"),
         Command("report", "report:report", "Write a run's report.html again"),
     ),
     "Using": (

@@ -45,7 +45,8 @@ def doctor(*, common: Common = COMMON) -> dict[str, Any]:
     else:
         if facts["device"]["kind"] == "cpu" and shutil.which("nvidia-smi") is not None:
             missing.insert(0, "an NVIDIA GPU is here that this torch can't use: pip install --force-reinstall torch")
-    facts["missing"] = missing
+    facts["starter"], damaged = _starter()
+    facts["missing"] = [*missing, *damaged]
     _show(facts)
     return facts
 
@@ -76,6 +77,15 @@ def _engine() -> dict[str, Any]:
         "device": asdict(engine.device()),
         "floating_point_operations_per_second": engine.matrix_speed(),
     }
+
+
+def _starter() -> tuple[dict[str, Any], list[str]]:
+    """Return what there is to say of the model that ships with Myna, and what is wrong with its files."""
+    from myna.starter.integrity import content_hash, damage
+
+    damaged = damage()
+    mend = [f"{problem}: pip install --force-reinstall --no-deps myna" for problem in damaged]
+    return {"content_hash": content_hash(), "intact": not damaged}, mend
 
 
 def _missing() -> list[str]:
@@ -139,6 +149,9 @@ def _show(facts: dict[str, Any]) -> None:
             ("Fast here", ", ".join(f"{name} {speed / 1e9:,.1f} GFLOP/s" for name, speed in speeds.items())),
             ("", f"so dtype auto takes {device['dtype']}"),
         ]
+    starter = facts["starter"]
+    state = f"whole, content hash {starter['content_hash'][:16]}" if starter["intact"] else "damaged or missing"
+    rows.append(("Starter", state))
     installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
     rows.append(("Libraries", ", ".join(installed)))
     for name, value in rows:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import MODEL, ModelAndAdapter, base_model
+
+if TYPE_CHECKING:
+    from myna.exporting.fusing import FuseResult
 
 
 def fuse(
@@ -36,6 +39,12 @@ def fuse(
     if model.adapter_path is None:
         raise UsageError("no adapter: give --adapter-path RUN, or the folder of an adapter")
     result = fuse_model(base_model(model), model.adapter_path, output, dtype=dtype, check=check)
+    show_fused(result)
+    return {**asdict(result), "folder": str(result.folder)}
+
+
+def show_fused(result: FuseResult) -> None:
+    """Print what was written, and how well it agrees."""
     for notice in result.notices:
         print(f"Note: {notice}")
     print(f"Fused {result.tensors} tensors into {result.folder} ({result.bytes / 1e9:.3f} GB, {result.dtype})")
@@ -45,4 +54,3 @@ def fuse(
             f" at most, relative to the largest (allowed: {result.agreement.tolerance:.1e})"
         )
     print(f"Try it: myna generate --model {result.folder} --prompt …")
-    return {**asdict(result), "folder": str(result.folder)}

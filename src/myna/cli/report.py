@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common
 
 
-def report(run: Path, /, *, common: Common = COMMON) -> dict[str, Any]:
+def report(
+    run: Path,
+    /,
+    *,
+    scores: Annotated[list[Path] | None, Parameter(name="--score", negative="")] = None,
+    common: Common = COMMON,
+) -> dict[str, Any]:
     """Write a run's report.html again, from the files in its folder; an unfinished run has one too.
 
     Parameters
     ----------
     run
         Run folder.
+    scores
+        Folder that myna score wrote, to be shown in the report; may be given several times, that before training first.
     """
     from myna.reports import write_report
 
-    path = write_report(run)
+    path = write_report(run, scores=scores or ())
     print(path)
     return {"report": str(path)}

@@ -56,14 +56,22 @@ def _lines(stream: TextIO) -> Callable[[Progress], None]:
 
 
 def show_result(result: ScoreResult, stream: TextIO) -> None:
-    """Print the score."""
-    sections = [
-        _rates(result.rates),
+    """Print the score, its groups and the causes of wrong answers."""
+    groups = [
         _groups("Difficulty", result.groups["difficulty"]),
         _groups("Construct", result.groups["construct"]),
         _databases(result.groups["database"]),
         _causes(result),
     ]
+    _show(result, [_rates(result.rates), *groups], stream)
+
+
+def show_rates(result: ScoreResult, stream: TextIO) -> None:
+    """Print the score alone."""
+    _show(result, [_rates(result.rates)], stream)
+
+
+def _show(result: ScoreResult, sections: Sequence[Sequence[str]], stream: TextIO) -> None:
     for lines in sections:
         if lines:
             print(emphasis(lines[0], "1", stream), file=stream)
@@ -77,14 +85,14 @@ def show_result(result: ScoreResult, stream: TextIO) -> None:
 def _rates(rates: Rates) -> list[str]:
     rows = [("Execution accuracy", rates.execution), ("Exact match", rates.exact), ("Valid SQL", rates.valid)]
     cells = [(name, _share(rate), _interval(rate), f"{rate.right:,} of {rate.of:,}") for name, rate in rows]
-    return _table(("Score", "%", "95 % interval", "answers"), cells)
+    return table(("Score", "%", "95 % interval", "answers"), cells)
 
 
 def _groups(heading: str, groups: Mapping[str, Rates]) -> list[str]:
     if not groups:
         return []
     cells = [_row(name, rates) for name, rates in groups.items()]
-    return _table((heading, "questions", "execution", "95 % interval", "exact"), cells)
+    return table((heading, "questions", "execution", "95 % interval", "exact"), cells)
 
 
 def _databases(groups: Mapping[str, Rates]) -> list[str]:
@@ -101,7 +109,7 @@ def _causes(result: ScoreResult) -> list[str]:
     total = sum(result.causes.values())
     ranked = sorted(result.causes.items(), key=lambda item: -item[1])
     cells = [(cause, f"{count:,}", f"{100 * count / total:.1f}") for cause, count in ranked]
-    return _table((f"Cause of {total:,} wrong answers", "answers", "%"), cells)
+    return table((f"Cause of {total:,} wrong answers", "answers", "%"), cells)
 
 
 def _row(name: str, rates: Rates) -> tuple[str, ...]:
@@ -118,7 +126,7 @@ def _interval(rate: Rate) -> str:
     return "–" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return lines with the first column to the left and numbers to the right."""
     widths = [max(len(row[column]) for row in (heading, *rows)) for column in range(len(heading))]
     return [

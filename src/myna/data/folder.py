@@ -74,7 +74,7 @@ class Examples(Sequence[Example]):
         return self._read(number, self._lines.read(start, length))
 
     def __iter__(self) -> Iterator[Example]:
-        for number, content in zip(self._places[:, 0], self._contents(), strict=True):
+        for number, content in zip(self._places[:, 0], self.contents(), strict=True):
             yield self._read(int(number), content)
 
     def subset(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> Examples:
@@ -85,12 +85,13 @@ class Examples(Sequence[Example]):
     def content_hash(self) -> str:
         """SHA-256 over the lines of these examples, whether they are packed or not and end in CRLF or not."""
         digest = hashlib.sha256()
-        for content in self._contents():
+        for content in self.contents():
             digest.update(content)
             digest.update(b"\n")
         return digest.hexdigest()
 
-    def _contents(self) -> Iterator[bytes]:
+    def contents(self) -> Iterator[bytes]:
+        """Yield the lines of these examples as they stand in the file, without line ends."""
         return self._lines.read_many((int(start), int(length)) for _, start, length in self._places)
 
     def _read(self, number: int, content: bytes) -> Example:

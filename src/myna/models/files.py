@@ -33,6 +33,10 @@ __all__ = [
     "read_tensor",
 ]
 
+STARTER = "starter"
+"""The name of the model that ships with the package; a folder of that name is `./starter`."""
+STARTER_FOLDER = Path(__file__).parent.parent / "starter" / "model"
+
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
@@ -86,7 +90,7 @@ class ModelFiles:
 
 
 def find(model: str) -> ModelFiles:
-    """Return the checked files of a model whose weights can be used: a folder, or a hub id that is downloaded.
+    """Return the checked files of a model whose weights can be used: a folder, `starter`, or a hub id to download.
 
     Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle, or when
     its weights are quantised.
@@ -126,8 +130,10 @@ def locate_tokenizer(model: str) -> Path:
 
 
 def _folder(model: str, *, weights: bool) -> Path:
-    folder = expanded(model)
+    folder = STARTER_FOLDER if model == STARTER else expanded(model)
     if not folder.exists():
+        if model == STARTER:
+            raise ModelError(f"{model}: this installation lacks the model that ships with Myna; install Myna again")
         if not hub.is_hub_id(model):
             raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
         folder = hub.download(model, weights=weights)

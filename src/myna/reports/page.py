@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from myna.reports.charts import Chart, Series, draw
 from myna.reports.record import RunRecord
+from myna.reports.scored import Scores
 from myna.reports.words import (
     byte_unit,
     byte_words,
@@ -89,6 +90,7 @@ class Page:
     tiles: tuple[Tile, ...]
     loss: Chart | None
     charts: tuple[Chart, ...]
+    scores: Scores | None
     evaluations: tuple[EvaluationRow, ...]
     evaluations_left_out: int
     samples: tuple[SampleCard, ...]
@@ -100,8 +102,8 @@ class Page:
     environment: tuple[Row, ...]
 
 
-def compose(record: RunRecord) -> Page:
-    """Put a run's page together."""
+def compose(record: RunRecord, scores: Scores | None = None) -> Page:
+    """Put a run's page together, with scores that belong to its story."""
     rows = _evaluation_rows(record)
     shown_rows = _spread(rows)
     cards = _sample_cards(record)
@@ -113,6 +115,7 @@ def compose(record: RunRecord) -> Page:
         tiles=tuple(_tiles(record)),
         loss=_loss_chart(record),
         charts=tuple(chart for chart in _small_charts(record) if chart is not None),
+        scores=scores,
         evaluations=tuple(shown_rows),
         evaluations_left_out=len(rows) - len(shown_rows),
         samples=tuple(cards[:MOST_SAMPLES]),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from myna.errors import Interrupted, RecipeError, RunError
+from myna.models.files import STARTER
 from myna.recipe import Recipe, from_yaml, to_yaml
 from myna.runs import EventLog, RunFolder, read_events, write_file
 from myna.training import checkpoints
@@ -160,7 +161,7 @@ def _place(recipe: Recipe) -> Path:
 def _resolved(recipe: Recipe) -> Recipe:
     """Make paths absolute, so that the run can be resumed from any folder."""
     changes = {"data": str(Path(recipe.data).resolve())}
-    if Path(recipe.model).is_dir():
+    if recipe.model != STARTER and Path(recipe.model).is_dir():
         changes["model"] = str(Path(recipe.model).resolve())
     if recipe.resume_adapter_file is not None:
         changes["resume_adapter_file"] = str(Path(recipe.resume_adapter_file).resolve())
