@@ -34,7 +34,7 @@ format: $(READY) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml, in the newest versions
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra torch --extra sql --extra dev --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra torch --extra sql --extra mlx --extra dev --upgrade \
 		--config-file scripts/lock.toml --custom-compile-command "make lock" \
 		--output-file requirements.lock pyproject.toml
 
