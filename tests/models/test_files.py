@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from myna.errors import ModelError
-from myna.models.files import ModelFiles, content_hash, find, locate, read_tensor
+from myna.models.files import ModelFiles, content_hash, find, read_tensor
 
 STORIES = Path(__file__).parents[2].parent / "shared/data/models/stories260K"
 
@@ -136,24 +136,6 @@ def test_a_broken_folder_gets_one_clear_message(shards: Path, damage: Callable[[
     damage(shards)
     with pytest.raises(ModelError, match=message):
         find(str(shards))
-
-
-@pytest.mark.parametrize(
-    ("settings", "method"),
-    [
-        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
-        ({"quantization_config": {"quant_method": "awq"}}, "awq"),
-        ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "bitsandbytes"),
-        ({"quantization": {"group_size": 64, "bits": 4}, "quantization_config": {"bits": 4}}, "mlx"),
-    ],
-)
-def test_quantised_weights_are_refused_by_their_method_but_can_be_described(
-    shards: Path, settings: dict, method: str
-) -> None:
-    _edit(shards / "config.json", lambda config: config.update(settings))
-    with pytest.raises(ModelError, match=rf"quantised \({method}\).*16 or 32 bits"):
-        find(str(shards))
-    assert locate(str(shards)).quantisation == method
 
 
 @pytest.mark.parametrize(

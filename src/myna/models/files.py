@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from myna.errors import ModelError
-from myna.models import hub
+from myna.models import hub, packed
+from myna.models.quantization import Packing
 from myna.models.tensors import TensorInfo, read_chunks, read_header, read_into, read_tensor
 
 __all__ = [
@@ -81,31 +82,33 @@ class ModelFiles:
 
     @property
     def quantisation(self) -> str | None:
-        """The method that packed the weights (`gptq`, `awq`, `bitsandbytes`, `mlx` …), None for plain weights."""
-        # mlx-lm writes the same settings under both keys, its own without a method's name
-        if "quantization" in self.config:
-            return "mlx"
-        settings = self.config.get("quantization_config") or self.text_config.get("quantization_config")
-        return str(settings.get("quant_method", "unknown")) if isinstance(settings, Mapping) else None
+        """The program that packed the weights (`mlx`, `gptq`, `awq`, `bitsandbytes` …), None for plain weights."""
+        return packed.method(self.config, self.tensors)
+
+    def packing(self, path: str) -> Packing | None:
+        """Return how the weight of the layer at `path` is packed, None when it is plain."""
+        return packed.packing(path, self.config, self.tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of the tensor `name`; of packed weights that which they have when they are unpacked."""
+        info = self.tensors[name]
+        how = self.packing(name.removesuffix(".weight")) if info.dtype == packed.WORDS else None
+        return info.shape if how is None else (info.shape[0], how.inputs(info.shape[1]))
 
 
 def find(model: str) -> ModelFiles:
     """Return the checked files of a model whose weights can be used: a folder, `starter`, or a hub id to download.
 
     Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle, or when
-    its weights are quantised.
+    its weights are packed in a way that is not MLX's, or not as its `config.json` says.
     """
     files = locate(model)
-    if files.quantisation is not None:
-        raise ModelError(
-            f"{model}: its weights are quantised ({files.quantisation}), which can't be used yet; "
-            "give the model in 16 or 32 bits that it was made from"
-        )
+    packed.check(model, files.config, files.tensors)
     return files
 
 
 def locate(model: str) -> ModelFiles:
-    """Do what `find` does, but let quantised weights pass; for describing a model."""
+    """Do what `find` does, but let weights pass that are packed in whatever way; for describing a model."""
     folder = _folder(model, weights=True)
     config = _read_config(model, folder)
     tensors: dict[str, TensorInfo] = {}

@@ -38,7 +38,7 @@ def linear_layers(files: ModelFiles) -> dict[str, tuple[int, int]]:
     is that of the layers, lowest first.
     """
     found = [
-        (index, name.removesuffix(".weight"), (info.shape[0], info.shape[1]))
+        (index, name.removesuffix(".weight"), (info.shape[0], files.shape(name)[1]))
         for name, info in files.tensors.items()
         if name.endswith(".weight") and len(info.shape) == 2 and (index := layer_index(name)) is not None
     ]

@@ -68,7 +68,7 @@ def resolve(
     keys: linear layers by their path in a decoder layer (`self_attn.q_proj`) or the end of it (`q_proj`); None takes
     all. num_layers: decoder layers counted from the top, -1 all, None 16 or as many as there are; with kind `full`,
     -1 means every tensor, embeddings and head too. Raises `AdapterError` for more layers than the model has, an
-    unknown key, or a rank above the size of a layer.
+    unknown key, a rank above the size of a layer, or kind `full` on a quantised model.
     """
     count = layer_count(files)
     num_layers = min(DEFAULT_LAYERS, count) if num_layers is None else num_layers
@@ -79,6 +79,7 @@ def resolve(
         )
     lowest = 0 if num_layers == -1 else count - num_layers
     if kind == "full":
+        _refuse_packed(files)
         return AdapterSpec("full", {}, _trained_weights(files, None if num_layers == -1 else lowest))
     linear = linear_layers(files)
     targets = [path for path in _paths_with_keys(files, linear, keys) if (layer_index(path) or 0) >= lowest]
@@ -89,6 +90,14 @@ def resolve(
                 f"choose at most {min(linear[path])}, or leave this layer out"
             )
     return AdapterSpec(kind, dict.fromkeys(targets, LoraTarget(rank, scale)), dropout=dropout)
+
+
+def _refuse_packed(files: ModelFiles) -> None:
+    if files.quantisation is not None:
+        raise AdapterError(
+            f"{files.public_name} is quantised: packed weights can't be trained themselves; train an adapter on it "
+            "(--fine-tune-type lora or dora), or give the model in 16 or 32 bits that it was made from"
+        )
 
 
 def _trained_weights(files: ModelFiles, lowest: int | None) -> tuple[str, ...]:
@@ -128,10 +137,10 @@ def tensor_shapes(spec: AdapterSpec, files: ModelFiles) -> dict[str, tuple[int, 
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for path, target in spec.targets.items():
-        weight = files.tensors.get(f"{path}.weight")
-        if weight is None or len(weight.shape) != 2:
+        shape = files.shape(f"{path}.weight") if f"{path}.weight" in files.tensors else ()
+        if len(shape) != 2:
             raise AdapterError(f"{files.public_name} has no linear layer {path}")
-        out, inputs = weight.shape
+        out, inputs = shape
         shapes[f"{path}.lora_A.weight"] = (target.rank, inputs)
         shapes[f"{path}.lora_B.weight"] = (out, target.rank)
         if spec.kind == "dora":
@@ -139,6 +148,11 @@ def tensor_shapes(spec: AdapterSpec, files: ModelFiles) -> dict[str, tuple[int, 
     for name in spec.weights:
         if name not in files.tensors:
             raise AdapterError(f"{files.public_name} has no tensor {name}")
+        if files.packing(name.rpartition(".")[0]) is not None:
+            raise AdapterError(
+                f"{files.public_name} has {name} packed in {files.packing(name.rpartition('.')[0])}; fully trained "
+                "weights only go on plain ones, give the model in 16 or 32 bits that it was made from"
+            )
         shapes[name] = files.tensors[name].shape
     return shapes
 

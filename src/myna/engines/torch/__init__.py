@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import platform
 import sys
 import time
-from pathlib import Path
 
 import torch
 
 from myna.engines.base import Device
+from myna.engines.machine import memory_bytes, peak_resident_bytes
 from myna.engines.torch.load import load_library_model
 from myna.engines.torch.model import TorchModel
 from myna.errors import ModelError, RecipeError
@@ -43,9 +44,16 @@ class TorchEngine:
         _keep_freed_memory()
         place = _device(device)
         compute = _dtype(place) if dtype == "auto" else getattr(torch, dtype)
-        size = sum(_elements(info.shape) for info in files.tensors.values()) * compute.itemsize
-        keep_stored = place.type == "cpu" and size > _EXPANDED_SHARE * _memory_bytes(place)
-        model = load_library_model(files, adapter, compute=compute, device=place, keep_stored=keep_stored)
+        size = sum(math.prod(files.shape(name)) for name in files.tensors) * compute.itemsize
+        expand = size <= _EXPANDED_SHARE * _memory_bytes(place)
+        model = load_library_model(
+            files,
+            adapter,
+            compute=compute,
+            device=place,
+            keep_stored=place.type == "cpu" and not expand,
+            may_expand=expand,
+        )
         return TorchModel(model, compute=compute, device=place)
 
     def device(self) -> Device:
@@ -73,22 +81,7 @@ class TorchEngine:
         """See `engines.base.Engine`."""
         if torch.cuda.is_available() and torch.cuda.memory_allocated():
             return torch.cuda.max_memory_allocated()
-        return _peak_resident_bytes()
-
-
-def _peak_resident_bytes() -> int:
-    """Return the most resident memory this process ever had."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage would report a larger parent's peak as ours
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak_resident_bytes()
 
 
 @torch.no_grad()
@@ -136,16 +129,7 @@ def _dtype(place: torch.device) -> torch.dtype:
 def _memory_bytes(place: torch.device) -> int:
     if place.type == "cuda":
         return torch.cuda.get_device_properties(place).total_memory
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
-def _elements(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    return memory_bytes()
 
 
 def _keep_freed_memory() -> None:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from myna.engines.torch.quantization import PackedWeight, packed_product
 from myna.models.adapters import LoraTarget
 
 
@@ -37,11 +38,13 @@ def compact_product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class FrozenLinear(nn.Module):
-    """A frozen `y = W x + b`. W `[out, in]` keeps its stored dtype; the product is computed in x's."""
+    """A frozen `y = W x + b`. W `[out, in]` keeps its stored dtype, or its words; the product is computed in x's."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    weight: Tensor | PackedWeight
+
+    def __init__(self, weight: Tensor | PackedWeight, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.weight = nn.Parameter(weight, requires_grad=False) if isinstance(weight, Tensor) else weight
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,6 +54,8 @@ class FrozenLinear(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """`W x` without the bias."""
+        if isinstance(self.weight, PackedWeight):
+            return self.weight.product(x)
         if self.weight.dtype == x.dtype:
             return F.linear(x, self.weight)
         return compact_product(x, self.weight)
@@ -69,7 +74,8 @@ class LoraLinear(nn.Module):
         self.enabled = True
         self.lora_A = nn.Parameter(torch.zeros(target.rank, in_features, device=device))
         self.lora_B = nn.Parameter(torch.zeros(out_features, target.rank, device=device))
-        self.magnitude = nn.Parameter(_row_norms(base.weight)) if dora else None
+        self.magnitude = nn.Parameter(row_norms(base.weight)) if dora else None
+        self._norms_of: tuple[int, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """`[…, in]` → `[…, out]`."""
@@ -100,25 +106,35 @@ class LoraLinear(nn.Module):
     @torch.no_grad()
     def _norms(self) -> Tensor:
         """‖W + scale · B A‖ by rows `[out]`, without forming the sum: ‖W‖² + 2 s ⟨W Aᵀ, B⟩ + s² ⟨B (A Aᵀ), B⟩."""
-        weight = self.base.weight
-        cross = (compact_product(self.lora_A, weight).T * self.lora_B).sum(dim=1)
-        gram = self.lora_A @ self.lora_A.T
-        own = ((self.lora_B @ gram) * self.lora_B).sum(dim=1)
-        squared = self._weight_norms.square() + 2 * self.scale * cross + self.scale**2 * own
-        norms: Tensor = squared.clamp_min(0).sqrt()
-        return norms
+        adapter = (self.lora_A._version, self.lora_B._version)
+        if self._norms_of != adapter:  # once a step, and once for all that is generated
+            weight = self.base.weight
+            if isinstance(weight, PackedWeight):
+                product = packed_product(self.lora_A, weight)
+            else:
+                product = compact_product(self.lora_A, weight)
+            cross = (product.T * self.lora_B).sum(dim=1)
+            gram = self.lora_A @ self.lora_A.T
+            own = ((self.lora_B @ gram) * self.lora_B).sum(dim=1)
+            squared = self._weight_norms.square() + 2 * self.scale * cross + self.scale**2 * own
+            self._cached_norms = squared.clamp_min(0).sqrt()
+            self._norms_of = adapter
+        return self._cached_norms
 
     @property
     def _weight_norms(self) -> Tensor:
-        norms = self.__dict__.get("_cached_norms")
+        norms = self.__dict__.get("_base_norms")
         if norms is None:
-            norms = self.__dict__["_cached_norms"] = _row_norms(self.base.weight)
+            norms = self.__dict__["_base_norms"] = row_norms(self.base.weight)
         assert isinstance(norms, Tensor)
         return norms
 
 
 @torch.no_grad()
-def _row_norms(weight: Tensor) -> Tensor:
+def row_norms(weight: Tensor | PackedWeight) -> Tensor:
     """L2 norm of each row `[out]`, in float32, a block of rows at a time."""
-    size = max(1, 2**24 // weight.shape[1])
-    return torch.cat([torch.linalg.vector_norm(block.float(), dim=1) for block in torch.split(weight, size)])
+    if isinstance(weight, PackedWeight):
+        blocks = (rows for _, rows in weight.pieces(torch.float32))
+    else:
+        blocks = (block.float() for block in torch.split(weight, max(1, 2**24 // weight.shape[1])))
+    return torch.cat([torch.linalg.vector_norm(block, dim=1) for block in blocks])

@@ -2,7 +2,7 @@
 
 The model is built by transformers with its parameters on the meta device; then each tensor is read straight into its
 final memory. Frozen matrices may stay in the files' dtype and be expanded when used (`FrozenLinear`), which halves the
-memory of a 16-bit model on a machine that computes in float32. Knows nothing of training.
+memory of a 16-bit model on a machine that computes in float32; packed ones stay packed. Knows nothing of training.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from myna.engines.torch import attention
 from myna.engines.torch.adapters import FrozenLinear, LoraLinear
 from myna.engines.torch.fused import fuse
+from myna.engines.torch.quantization import PackedEmbedding, PackedWeight
 from myna.errors import AdapterError, ModelError
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
-from myna.models.tensors import TensorInfo, read_chunks
+from myna.models.quantization import Packing
+from myna.models.tensors import TensorInfo, read_chunks, read_tensor
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text")
 """`model_type`s whose packed computation is tested against the library's own, sample by sample."""
@@ -41,23 +43,30 @@ def load_library_model(
     compute: torch.dtype,
     device: torch.device,
     keep_stored: bool,
+    may_expand: bool,
 ) -> nn.Module:
     """Return the transformers model with base weights and untrained adapters.
 
     compute: dtype of activations and, unless `keep_stored`, of frozen matrices; trained weights are float32.
+    may_expand: whether decoding may keep unpacked copies of packed matrices.
     Raises `ModelError` for an unsupported architecture, a missing tensor or a wrong shape.
     """
     model = _skeleton(files)
     trained = frozenset(spec.weights) if spec is not None else frozenset()
     _check_names(files, model, trained)
+    packed: dict[str, PackedWeight] = {}
     for name, parameter in list(model.named_parameters(remove_duplicate=True)):
         if name not in files.tensors:
             continue  # tied to one that is there, as checked
         info = files.tensors[name]
-        if tuple(parameter.shape) != info.shape:
+        if tuple(parameter.shape) != files.shape(name):
             raise ModelError(
-                f"{info.file}: {name} has shape {list(info.shape)}, config.json asks for {list(parameter.shape)}"
+                f"{info.file}: {name} has shape {list(files.shape(name))}, config.json asks for {list(parameter.shape)}"
             )
+        path = name.removesuffix(".weight")
+        if (packing := files.packing(path)) is not None and name != path:
+            packed[path] = _read_packed(files, path, packing, device, may_expand=may_expand)
+            continue
         if name in trained:
             dtype = torch.float32
         elif keep_stored and parameter.ndim == 2:
@@ -65,7 +74,7 @@ def load_library_model(
         else:
             dtype = compute
         _assign(model, name, nn.Parameter(read(info, dtype, device), requires_grad=name in trained))
-    model.tie_weights()  # type: ignore[operator]
+    _place_packed(model, packed, compute)
     model.to(device)
     _freeze_linears(model, trained)
     _expand_embedding(model, compute)
@@ -88,6 +97,41 @@ def read(info: TensorInfo, dtype: torch.dtype, device: torch.device) -> Tensor:
         flat[position : position + len(piece)].copy_(piece)
         position += len(piece)
     return out
+
+
+def _read_packed(
+    files: ModelFiles, path: str, packing: Packing, device: torch.device, *, may_expand: bool
+) -> PackedWeight:
+    words = torch.from_numpy(read_tensor(files.tensors[f"{path}.weight"]).view(np.int32)).to(device)
+    scales, biases = files.tensors[f"{path}.scales"], files.tensors[f"{path}.biases"]
+    return PackedWeight(
+        words,
+        read(scales, _DTYPES[scales.dtype], device),
+        read(biases, _DTYPES[biases.dtype], device),
+        packing,
+        may_expand=may_expand,
+    )
+
+
+def _place_packed(model: nn.Module, packed: dict[str, PackedWeight], compute: torch.dtype) -> None:
+    """Put packed matrices where the library has plain ones, and tie embedding and head as the architecture does."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()  # type: ignore[operator]
+    tied = bool(tied_names(model))
+    for path, weight in packed.items():
+        module = model.get_submodule(path)
+        if module is embedding:
+            scale = getattr(embedding, "scalar_embed_scale", 1.0)
+            model.set_input_embeddings(PackedEmbedding(weight, scale=scale, compute=compute))  # type: ignore[operator]
+            if tied:
+                model.set_output_embeddings(FrozenLinear(weight, None))  # type: ignore[operator]
+        elif not isinstance(module, nn.Linear):
+            raise ModelError(f"{path} is packed, but it is a {type(module).__name__}; only linear layers can be")
+        elif not (tied and module is head):  # a copy of the embedding that some folders carry
+            parent, _, child = path.rpartition(".")
+            bias = None if module.bias is None else module.bias.data
+            setattr(model.get_submodule(parent), child, FrozenLinear(weight, bias))
+    if model.get_input_embeddings() is embedding:  # type: ignore[operator]
+        model.tie_weights()  # type: ignore[operator]
 
 
 def attach(model: nn.Module, spec: AdapterSpec) -> None:
@@ -151,7 +195,13 @@ def _check_names(files: ModelFiles, model: nn.Module, trained: frozenset[str]) -
     missing = sorted(name for name in wanted - set(files.tensors) if tied.get(name) not in files.tensors)
     if missing:
         raise ModelError(f"{files.folder}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
-    foreign = sorted(name for name in set(files.tensors) - wanted - set(tied) if not _DERIVED.search(name))
+    packing = {
+        f"{path}.{part}"
+        for path in (name.removesuffix(".scales") for name in files.tensors if name.endswith(".scales"))
+        for part in ("scales", "biases")
+        if files.packing(path) is not None
+    }
+    foreign = sorted(name for name in set(files.tensors) - wanted - set(tied) - packing if not _DERIVED.search(name))
     if foreign:
         raise ModelError(
             f"{files.folder}: the weights hold {len(foreign)} tensors that a {files.architecture} model does not have, "
@@ -197,6 +247,8 @@ class _CompactEmbedding(nn.Module):
 
 def _expand_embedding(model: nn.Module, compute: torch.dtype) -> None:
     embedding = model.get_input_embeddings()  # type: ignore[operator]
+    if isinstance(embedding, PackedEmbedding):
+        return
     if embedding.weight.dtype != compute and not embedding.weight.requires_grad:
         model.set_input_embeddings(_CompactEmbedding(embedding, compute))  # type: ignore[operator]
 

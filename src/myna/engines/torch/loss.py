@@ -7,10 +7,13 @@ forward pass. The result is the plain computation's, to float tolerance. Knows n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from myna.engines.torch.quantization import PackedWeight, times
 
 _LOGITS_BYTES = 64 * 2**20
 """How large one chunk of float32 logits may be."""
@@ -22,7 +25,9 @@ class _HeadLoss(torch.autograd.Function):
     """Sum of negative log-likelihoods; gradients are ready when the forward pass ends."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor | PackedWeight, targets: Tensor, softcap: float | None
+    ) -> Tensor:
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         vocabulary = weight.shape[0]
         rows = max(1, _LOGITS_BYTES // (4 * vocabulary))
@@ -30,7 +35,7 @@ class _HeadLoss(torch.autograd.Function):
             (), dtype=torch.float64 if hidden.device.type == "cpu" else torch.float32, device=hidden.device
         )
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        grad_weight = torch.zeros(weight.shape, device=hidden.device) if wants_weight else None
         for start in range(0, hidden.shape[0], rows):
             h, t = hidden[start : start + rows], targets[start : start + rows]
             logits = project(h, weight)
@@ -70,19 +75,19 @@ class _HeadLoss(torch.autograd.Function):
         )
 
 
-def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+def head_loss(hidden: Tensor, weight: Tensor | PackedWeight, targets: Tensor, softcap: float | None) -> Tensor:
     """Sum over positions of −log p(target), in nats.
 
-    hidden: `[positions, width]`; weight: `[vocabulary, width]`, in any float dtype; targets: int64 `[positions]`.
-    softcap: Gemma 2's cap on the final logits, or None.
+    hidden: `[positions, width]`; weight: `[vocabulary, width]`, in any float dtype or packed; targets: int64
+    `[positions]`. softcap: Gemma 2's cap on the final logits, or None.
     """
     result: Tensor = _HeadLoss.apply(hidden, weight, targets, softcap)  # type: ignore[no-untyped-call]
     return result
 
 
-def project(hidden: Tensor, weight: Tensor) -> Tensor:
+def project(hidden: Tensor, weight: Tensor | PackedWeight) -> Tensor:
     """Return float32 logits `[positions, vocabulary]`; a compactly stored weight is expanded piece by piece."""
-    if weight.dtype == hidden.dtype:
+    if isinstance(weight, Tensor) and weight.dtype == hidden.dtype:
         return torch.mm(hidden, weight.T).float()
     logits = torch.empty(hidden.shape[0], weight.shape[0], dtype=hidden.dtype, device=hidden.device)
     for start, piece in _pieces(weight, hidden.dtype):
@@ -90,7 +95,9 @@ def project(hidden: Tensor, weight: Tensor) -> Tensor:
     return logits.float()
 
 
-def _times_weight(gradient: Tensor, weight: Tensor) -> Tensor:
+def _times_weight(gradient: Tensor, weight: Tensor | PackedWeight) -> Tensor:
+    if isinstance(weight, PackedWeight):
+        return times(gradient, weight)
     if weight.dtype == gradient.dtype:
         return torch.mm(gradient, weight)
     out = torch.zeros(gradient.shape[0], weight.shape[1], dtype=gradient.dtype, device=gradient.device)
@@ -99,7 +106,10 @@ def _times_weight(gradient: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
-def _pieces(weight: Tensor, dtype: torch.dtype) -> Any:
+def _pieces(weight: Tensor | PackedWeight, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
+    if isinstance(weight, PackedWeight):
+        yield from weight.pieces(dtype)
+        return
     size = max(1, _WEIGHT_BYTES // (weight.shape[1] * dtype.itemsize))
     for start in range(0, weight.shape[0], size):
         yield start, weight[start : start + size].to(dtype)

@@ -26,6 +26,7 @@ from myna.engines.torch.generate import generate
 from myna.engines.torch.load import check_shapes, named_trainable
 from myna.engines.torch.loss import head_loss, project
 from myna.engines.torch.optimizer import TrainingOptimizer
+from myna.engines.torch.quantization import PackedWeight
 from myna.errors import ModelError, ResourceError
 
 _ACTIVATION_BYTES = 480 * 2**20
@@ -56,10 +57,10 @@ class TorchModel:
         return decoder
 
     @property
-    def head(self) -> Tensor:
+    def head(self) -> Tensor | PackedWeight:
         """The vocabulary projection `[vocabulary, width]`."""
         weight = self.model.get_output_embeddings().weight  # type: ignore[operator]
-        assert isinstance(weight, Tensor)
+        assert isinstance(weight, Tensor | PackedWeight)
         return weight
 
     def hidden(self, batch: Batch) -> Tensor:
@@ -83,7 +84,8 @@ class TorchModel:
 
     def project(self, hidden: Tensor) -> Tensor:
         """Float32 logits `[positions, vocabulary]`, capped where the architecture caps them."""
-        logits = project(hidden, self.head)
+        head = self.head
+        logits = head.product(hidden).float() if isinstance(head, PackedWeight) else project(hidden, head)
         return logits if self._softcap is None else self._softcap * torch.tanh(logits / self._softcap)
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -109,6 +111,9 @@ class TorchModel:
         self._dropout_seed = seed
         if gradient_checkpointing:
             self._recompute_layers()
+        for module in self.model.modules():
+            if isinstance(module, PackedWeight):
+                module.may_expand = False  # who trains on packed weights wants their memory
 
     def _recompute_layers(self) -> None:
         """Keep only each trained layer's input; compute its activations again in the backward pass.
