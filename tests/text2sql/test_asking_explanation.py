@@ -14,7 +14,7 @@ CASES = {
     "SELECT Name FROM students WHERE Grade = 9 AND (Age > 10 OR Age IS NULL)": (
         "Reads students. Takes the rows where Grade is 9 and (Age is greater than 10 or Age is missing (NULL)). "
         "Shows Name.",
-        "读取「students」。只取满足条件的行:「Grade」等于9,并且(「Age」大于10,或者「Age」为空(NULL))。显示「Name」。",
+        "读取「students」。只取满足条件的行：「Grade」等于9，并且（「Age」大于10，或者「Age」为空（NULL））。显示「Name」。",
     ),
     "SELECT COUNT(*) FROM students": ("Reads students. Shows the number of rows.", "读取「students」。显示行数。"),
     (
@@ -25,20 +25,20 @@ CASES = {
         "not contain 'Ulm'. Makes one row for each students.Name. Keeps those where the number of rows is at least 3. "
         "Shows students.Name and how many different schools.ID there are. Sorts by the number of rows, largest first, "
         "then students.Name, smallest first. Gives the first 3 rows.",
-        "读取「students」。连接「schools」,条件:「students.SchoolID」等于「schools.ID」。"
-        "只取满足条件的行:「schools.City」不包含“Ulm”。按「students.Name」分组,每组一行。只保留满足条件的组:行数不小于3。"
-        "显示「students.Name」、不同「schools.ID」的个数。按行数从大到小,再按「students.Name」从小到大排序。只给出前3行。",
+        "读取「students」。连接「schools」，条件：「students.SchoolID」等于「schools.ID」。"
+        "只取满足条件的行：「schools.City」不包含“Ulm”。按「students.Name」分组，每组一行。只保留满足条件的组：行数不小于3。"
+        "显示「students.Name」、不同「schools.ID」的个数。按行数从大到小，再按「students.Name」从小到大排序。只给出前3行。",
     ),
     'SELECT "Position held" FROM students WHERE Height > (SELECT AVG(Height) FROM students) LIMIT 1': (
         "Reads students. Takes the rows where Height is greater than (the average of Height in students). "
         'Shows "Position held". Gives the first row.',
-        "读取「students」。只取满足条件的行:「Height」大于(「students」中的「Height」的平均值)。"
+        "读取「students」。只取满足条件的行：「Height」大于（「students」中的「Height」的平均值）。"
         "显示「Position held」。只给出第一行。",
     ),
     "SELECT a FROM t EXCEPT SELECT b FROM u WHERE NOT c BETWEEN 1 AND 2": (
         "First query: Reads t. Shows a. Second query: Reads u. Takes the rows where c is not from 1 to 2. Shows b. "
         "Gives the rows of the first that the second does not have.",
-        "第一个查询:读取「t」。显示「a」。第二个查询:读取「u」。只取满足条件的行:「c」不在1到2之间。显示「b」。"
+        "第一个查询：读取「t」。显示「a」。第二个查询：读取「u」。只取满足条件的行：「c」不在1到2之间。显示「b」。"
         "给出第一个查询有而第二个查询没有的行。",
     ),
 }
