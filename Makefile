@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo starter test check format lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,9 +19,12 @@ $(READY): pyproject.toml requirements.lock scripts/create-venv.sh scripts/instal
 demo: $(READY) ## the whole story on a small real model: data, training, testing, talking, fusing
 	@$(BIN)/python scripts/demo.py
 
+starter: $(READY) ## train the starter model anew, in about three hours; DATA=folder of the data sets
+	@recipes/starter/make.sh $(DATA)
+
 # Tests run tiny models: more than one thread costs more than it gives.
 test: $(READY) ## run the tests; SLOW=1 runs the slow ones too
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(if $(SLOW),,-m "not slow")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow")
 
 check: $(READY) ## formatter, linter, type checker, import contract
 	$(BIN)/ruff format --check .

@@ -27,7 +27,11 @@ _CLASSES: dict[str, type[Optimizer]] = {
 
 
 class TrainingOptimizer:
-    """One library optimizer, or Muon for the matrices within with AdamW for the rest, as Muon's author advises."""
+    """One library optimizer, or Muon for the matrices within with AdamW for the rest, as Muon's author advises.
+
+    The learning rate is Muon's. AdamW's is such that both move their weights by about the same root mean square: an
+    orthogonal step of width n has 1 / √n, and AdamW's about 0.2 (arXiv 2502.16982, section 2.2).
+    """
 
     def __init__(self, named: Mapping[str, nn.Parameter], spec: OptimizerSpec) -> None:
         self._named = dict(named)
@@ -43,8 +47,9 @@ class TrainingOptimizer:
     def step(self, learning_rate: float) -> None:
         """Apply the gradients once."""
         for optimizer in self._parts:
+            scale = _beside_muon(optimizer) if len(self._parts) > 1 else 1.0
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * scale
             optimizer.step()
 
     def zero_grad(self) -> None:
@@ -75,6 +80,14 @@ class TrainingOptimizer:
             order = [p for group in optimizer.param_groups for p in group["params"]]
             packed["state"] = {i: found[self._names[id(p)]] for i, p in enumerate(order) if self._names[id(p)] in found}
             optimizer.load_state_dict(packed)
+
+
+def _beside_muon(optimizer: Optimizer) -> float:
+    """Return what Muon's learning rate is multiplied with for this part: 5 / √n for AdamW, n the model's width."""
+    if isinstance(optimizer, Muon):
+        return 1.0
+    width: int = optimizer.param_groups[0]["params"][0].shape[-1]
+    return float(5 / width**0.5)
 
 
 def _is_of_the_vocabulary(name: str) -> bool:
