@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
 The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `ask`, `load`, `fuse`, `Recipe`,
-`load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light and loads no
-tensor library.
+`load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light and loads
+no tensor library.
 """
 
 from __future__ import annotations
