@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,18 @@ def test_interrupted_in_the_middle_it_says_where_and_begins_anew(tmp_path: Path)
         assert caught.value.exit_code == 130
         assert told[0] == Opened(tmp_path / "demo", again)
         told.clear()
+
+
+def test_a_disk_that_gets_full_is_said_with_the_step_and_how_to_go_on(tmp_path: Path) -> None:
+    program = (
+        "import resource, sys; from myna.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"  # refused as on a full disk
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["demo", str(tmp_path / "demo"), "--quick", "--model", str(STORIES)]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(r"error: The demo stopped at .*students.sqlite: the disk is full.*begins anew there", done.stderr)
 
 
 @pytest.fixture(scope="module")

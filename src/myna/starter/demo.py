@@ -39,9 +39,11 @@ def demo(
         try:
             learnt, elsewhere, asked, report = story.tell()
         except (Interrupted, KeyboardInterrupt):
-            raise Interrupted(f"Stopped in {story.at}. {_again(place.folder)}") from None
+            raise Interrupted(f"Stopped at {story.at}. {_again(place.folder)}") from None
         except ResourceError as error:
-            raise ResourceError(f"The demo stopped in {story.at}: {error} {_again(place.folder)}") from error
+            # what follows the first sentence is advice for the command alone
+            problem = str(error).partition(". ")[0].rstrip(".")
+            raise ResourceError(f"The demo stopped at {story.at}: {problem}. {_again(place.folder)}") from error
         result = DemoResult(place.folder, report, learnt, elsewhere, asked, time.perf_counter() - began)
         place.finish(json.dumps({"finished": True, **result.as_dict()}, ensure_ascii=False, indent=2))
     return result
