@@ -19,6 +19,8 @@ def fuse(
     *,
     output: Annotated[Path, Parameter(name=["--output", "--save-path", "-o"])] = Path("fused_model"),
     dtype: Literal["float32", "float16", "bfloat16"] | None = None,
+    dequantize: Annotated[bool, Parameter(name=["--dequantize", "--de-quantize"], negative="")] = False,
+    data: Path | None = None,
     check: bool = True,
     model: ModelAndAdapter = MODEL,
     common: Common = COMMON,
@@ -31,14 +33,20 @@ def fuse(
         New folder for the fused model.
     dtype
         Number type of the fused weights; by default the base model's.
+    dequantize
+        Write plain weights where the base is quantised; else adapted layers are packed again as they were.
+    data
+        Folder with the test set that shows what packing again costs; by default the data of the adapter's run.
     check
-        Compare the fused model's logits with those of base and adapter.
+        Compare the fused model with base and adapter: logits or, where weights are packed again, the test loss.
     """
     from myna.exporting import fuse as fuse_model
 
     if model.adapter_path is None:
         raise UsageError("no adapter: give --adapter-path RUN, or the folder of an adapter")
-    result = fuse_model(base_model(model), model.adapter_path, output, dtype=dtype, check=check)
+    result = fuse_model(
+        base_model(model), model.adapter_path, output, dtype=dtype, dequantize=dequantize, data=data, check=check
+    )
     show_fused(result)
     return {**asdict(result), "folder": str(result.folder)}
 
@@ -52,5 +60,10 @@ def show_fused(result: FuseResult) -> None:
         print(
             f"Checked: its logits differ from base with adapter by {result.agreement.difference:.1e}"
             f" at most, relative to the largest (allowed: {result.agreement.tolerance:.1e})"
+        )
+    if result.loss is not None:
+        print(
+            f"Tested: loss {result.loss.before:.4f} with base and adapter, {result.loss.after:.4f} fused"
+            f" ({result.loss.rise:+.2%}, {result.loss.tokens:,} tokens)"
         )
     print(f"Try it: myna generate --model {result.folder} --prompt …")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -82,6 +83,7 @@ def load_model(flags: ModelFlags, machine: MachineFlags) -> LanguageModel:
     """Load what the flags name."""
     from myna.generation import load
 
+    say_other_base(base_model(flags), flags.adapter_path)
     return load(
         base_model(flags),
         adapter_path=flags.adapter_path,
@@ -89,3 +91,13 @@ def load_model(flags: ModelFlags, machine: MachineFlags) -> LanguageModel:
         dtype=machine.dtype,
         device=machine.device,
     )
+
+
+def say_other_base(model: str, adapter: Path | None) -> None:
+    """Tell, on standard error, when the adapter was trained on a base that is not quite this one."""
+    from myna.models.adapters import read_note
+    from myna.models.files import find
+    from myna.models.origin import other_base
+
+    if adapter is not None and (difference := other_base(read_note(adapter), find(model))) is not None:
+        print(f"Note: {difference}.", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
-from myna.cli.model_flags import Dtype, EngineName, recipe_of_run
+from myna.cli.model_flags import Dtype, EngineName, recipe_of_run, say_other_base
 from myna.cli.terminal import emphasis, is_terminal
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def measure(
     if chosen_model is None or chosen_data is None:
         missing = "--model" if chosen_model is None else "--data"
         raise UsageError(f"no {missing[2:]}: give {missing}, or a run folder or recipe that names it")
+    say_other_base(chosen_model, adapter)
     scores = test(
         chosen_model,
         chosen_data,

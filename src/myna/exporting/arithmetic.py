@@ -1,12 +1,12 @@
 """The weights of base and adapter in one: `W + scale · B A`, for DoRA with its rows brought to their magnitudes.
 
-In: a base tensor on disk and the adapter's arrays. Out: the fused tensor as a source of chunks, so that only a few
-megabytes of it are in memory at a time. Computes in float32 and rounds once, to the type that is written.
+In: a base's tensors on disk, packed ones too, and the adapter's arrays. Out: fused tensors as sources of chunks, so
+that only a few megabytes of them are in memory at a time. Computes in float32 and rounds once, to what is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.errors import ModelError
+from myna.exporting.packing import PackedMatrix
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
+from myna.models.packed import unpacked_rows
+from myna.models.quantization import Packing
 from myna.models.tensors import FLOATING_TYPES, TensorSource, numpy_type, read_chunks
 
 CHUNK_BYTES = 1 << 22
@@ -27,13 +30,45 @@ class Fusion:
     """A base model with an adapter on it.
 
     tensors: the adapter's, as `read_adapter` gives them. dtype: safetensors name of the type that floating-point
-    tensors are written in; None keeps each one's own.
+    tensors are written in; None keeps each one's own. unpack: whether packed matrices become plain ones; else those
+    that the adapter touches are packed again as they were, and the others copied.
     """
 
     files: ModelFiles
     spec: AdapterSpec
     tensors: Mapping[str, NDArray[np.float32]]
     dtype: str | None = None
+    unpack: bool = False
+
+    def sources(self, names: Iterable[str]) -> dict[str, TensorSource]:
+        """Return what is written instead of these tensors of the base; a packed layer's parts come with its words."""
+        made: dict[str, TensorSource] = {}
+        for name in names:
+            path, _, part = name.rpartition(".")
+            packing = self.files.packing(path)
+            if packing is None or part == "bias":
+                made[name] = self.source(name)
+            elif part == "weight" and self.unpack:
+                made[name] = self._unpacked(path, packing, self.dtype)
+            elif part == "weight" and path in self.spec.targets:
+                plain = self._unpacked(path, packing, None)
+                made |= PackedMatrix(path, plain.shape, plain.dtype, packing, plain.chunks).sources()
+            elif part == "weight":
+                made |= {each: self.source(each) for each in (name, f"{path}.scales", f"{path}.biases")}
+        return made
+
+    def _unpacked(self, path: str, packing: Packing, dtype: str | None) -> TensorSource:
+        """Return the fused weights of a packed layer, rounded once: to `dtype`, or to the type of its scales."""
+        name = f"{path}.weight"
+        stored = dtype or self.files.tensors[f"{path}.scales"].dtype
+
+        def chunks() -> Iterator[NDArray[Any]]:
+            row = 0
+            for base in unpacked_rows(path, self.files.tensors, packing):
+                yield _rounded(name, self._fused(name, base, row), stored)
+                row += len(base)
+
+        return TensorSource(stored, self.files.shape(name), chunks)
 
     def source(self, name: str) -> TensorSource:
         """Return the fused tensor `name` of the base; one that the adapter does not touch is copied.

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from myna.errors import ModelError, did_you_mean
 from myna.exporting.folders import check_output, copy_companions, write_json, write_shards
+from myna.exporting.packing import PackedMatrix
 from myna.models.files import ModelFiles, expanded, find
 from myna.models.layers import linear_layers, path_in_layer
-from myna.models.packed import WORDS
-from myna.models.quantization import BITS, GROUP_SIZES, Packing, quantize
+from myna.models.mlx_config import for_mlx_lm
+from myna.models.packed import ENTRIES
+from myna.models.quantization import BITS, GROUP_SIZES, Packing
 from myna.models.tensors import FLOATING_TYPES, TensorInfo, TensorSource, numpy_type, read_chunks
 from myna.runs import write_folder
 
@@ -167,50 +169,15 @@ def _sources(
         if name not in written:
             continue
         stored = info.dtype if dtype is None or info.dtype not in FLOATING_TYPES else DTYPES[dtype]
-        packing = plan.get(name.removesuffix(".weight"))
+        path = name.removesuffix(".weight")
+        packing = plan.get(path)
         if packing is None:
             sources[name] = TensorSource(stored, info.shape, partial(_cast_chunks, name, info, stored))
         else:
-            sources |= _PackedMatrix(name, info, packing, "F32" if stored == "F64" else stored).sources()
+            stored = "F32" if stored == "F64" else stored  # MLX has no wider type
+            rows = partial(_cast_chunks, name, info, stored)
+            sources |= PackedMatrix(path, info.shape, stored, packing, rows).sources()
     return sources
-
-
-class _PackedMatrix:
-    """A matrix that is packed while it is written. Scales and biases, which are written apart from the words, are kept
-    from the first pass over it until they are written."""
-
-    def __init__(self, name: str, info: TensorInfo, packing: Packing, dtype: str) -> None:
-        self._name = name
-        self._info = info
-        self._packing = packing
-        self._dtype = dtype
-        self._kept: dict[str, list[NDArray[Any]]] = {}
-
-    def sources(self) -> dict[str, TensorSource]:
-        """Return its three tensors."""
-        rows, inputs = self._info.shape
-        groups = (rows, inputs // self._packing.group_size)
-        path = self._name.removesuffix(".weight")
-        return {
-            self._name: TensorSource(WORDS, (rows, self._packing.words(inputs)), self._words),
-            f"{path}.scales": TensorSource(self._dtype, groups, partial(self._constants, "scales")),
-            f"{path}.biases": TensorSource(self._dtype, groups, partial(self._constants, "biases")),
-        }
-
-    def _words(self) -> Iterator[NDArray[np.uint32]]:
-        kept: dict[str, list[NDArray[Any]]] = {"scales": [], "biases": []}
-        for chunk in _cast_chunks(self._name, self._info, self._dtype):
-            words, scales, biases = quantize(chunk, self._packing)
-            kept["scales"].append(scales)
-            kept["biases"].append(biases)
-            yield words
-        self._kept = kept
-
-    def _constants(self, which: str) -> Iterator[NDArray[Any]]:
-        if which not in self._kept:  # of a float32 model they are written first
-            for _ in self._words():
-                pass
-        yield from self._kept.pop(which)
 
 
 def _cast_chunks(name: str, info: TensorInfo, dtype: str) -> Iterator[NDArray[Any]]:
@@ -229,7 +196,9 @@ def _config(files: ModelFiles, usual: Packing, plan: Mapping[str, Packing | None
     """Return `config.json` with the entry that mlx-lm writes, under both names that programs look for."""
     entry: dict[str, Any] = _entry(usual)
     entry |= {path: _entry(packing) for path, packing in plan.items() if packing not in (None, usual)}
-    config = {**files.config, "quantization": entry, "quantization_config": entry}
+    said = files.text_config.get("tie_word_embeddings")
+    tied = said if isinstance(said, bool) else "lm_head.weight" not in files.tensors
+    config = {**for_mlx_lm(files.config, tied=tied), **dict.fromkeys(ENTRIES, entry)}
     if dtype is not None:
         config.pop("torch_dtype", None)  # its name until transformers 4.56
         config["dtype"] = dtype

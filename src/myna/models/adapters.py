@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from myna.errors import AdapterError, ModelError
 from myna.models import mlx_format, peft_format
 from myna.models.files import ModelFiles, content_hash, expanded, read_json, read_tensor
+from myna.models.origin import packing_note
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
 from myna.models.stored import StoredAdapter, fit
 from myna.models.tensors import read_header, write_tensors
@@ -122,7 +123,8 @@ def write_adapter(
         write_tensors(folder / FULL_WEIGHTS, tensors)
     else:
         peft_format.write(folder, spec, tensors, files)
-    content = {"kind": spec.kind, "base_model": files.public_name, "base_hash": content_hash(files), **note}
+    base = {"base_model": files.public_name, "base_hash": content_hash(files), **packing_note(files)}
+    content = {"kind": spec.kind, **base, **note}
     (folder / NOTE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

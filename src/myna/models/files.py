@@ -85,6 +85,11 @@ class ModelFiles:
         """The program that packed the weights (`mlx`, `gptq`, `awq`, `bitsandbytes` …), None for plain weights."""
         return packed.method(self.config, self.tensors)
 
+    @property
+    def usual_packing(self) -> Packing | None:
+        """How the packed layers are packed that are no exceptions, None in a folder of plain weights."""
+        return packed.usual(self.config)
+
     def packing(self, path: str) -> Packing | None:
         """Return how the weight of the layer at `path` is packed, None when it is plain."""
         return packed.packing(path, self.config, self.tensors)

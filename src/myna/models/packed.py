@@ -7,15 +7,24 @@ and group size of all, with exceptions by path, as mlx-lm writes it. Folders of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from myna.errors import ModelError
-from myna.models.quantization import BITS, GROUP_SIZES, Packing
-from myna.models.tensors import FLOATING_TYPES, TensorInfo
+from myna.models.quantization import BITS, GROUP_SIZES, Packing, dequantize
+from myna.models.tensors import FLOATING_TYPES, TensorInfo, read_chunks
+
+ENTRIES = ("quantization", "quantization_config")
+"""Keys of `config.json` under which mlx-lm says how weights are packed."""
 
 WORDS = "U32"
 """The type of packed weights in the files."""
+
+_UNPACKED_BYTES = 1 << 23
+"""Of unpacked rows at a time; unpacking takes a few times as much."""
 
 _OTHER_PROGRAMS = {
     "gptq": "GPTQ",
@@ -56,6 +65,23 @@ def packing(path: str, config: Mapping[str, Any], tensors: Mapping[str, TensorIn
     return Packing(bits, group_size) if bits in BITS and group_size in GROUP_SIZES else None
 
 
+def usual(config: Mapping[str, Any]) -> Packing | None:
+    """Return how the layers are packed that are no exceptions, None in a folder of plain weights."""
+    settings = _settings(config)
+    if settings is None or settings.get("bits") not in BITS or settings.get("group_size") not in GROUP_SIZES:
+        return None
+    return Packing(settings["bits"], settings["group_size"])
+
+
+def unpacked_rows(path: str, tensors: Mapping[str, TensorInfo], packing: Packing) -> Iterator[NDArray[np.float32]]:
+    """Yield the unpacked weights of the layer at `path` in float32, some rows at a time."""
+    parts = [tensors[f"{path}.{part}"] for part in ("weight", "scales", "biases")]
+    rows = max(1, _UNPACKED_BYTES // (4 * packing.inputs(parts[0].shape[1])))
+    chunks = (read_chunks(part, chunk_bytes=rows * (part.bytes // part.shape[0])) for part in parts)
+    for words, scales, biases in zip(*chunks, strict=True):
+        yield dequantize(words, scales, biases, packing)
+
+
 def check(model: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]) -> None:
     """Raise `ModelError` for weights that another program packed, and for words that are not what is said of them."""
     program = method(config, tensors)
@@ -83,7 +109,7 @@ def check(model: str, config: Mapping[str, Any], tensors: Mapping[str, TensorInf
 
 def _settings(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return what mlx-lm wrote: the same under two names, one of which other programs write as well."""
-    for key in ("quantization", "quantization_config"):
+    for key in ENTRIES:
         settings = config.get(key)
         if isinstance(settings, Mapping) and "quant_method" not in settings and "group_size" in settings:
             return settings

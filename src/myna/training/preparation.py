@@ -19,8 +19,9 @@ from myna.data.hub import fetch_dataset
 from myna.engines import choose
 from myna.engines.base import Engine, Model, OptimizerSpec
 from myna.errors import AdapterError, DataError
-from myna.models.adapters import AdapterSpec, initial_tensors, read_adapter, resolve, tensor_shapes
+from myna.models.adapters import AdapterSpec, initial_tensors, read_adapter, read_note, resolve, tensor_shapes
 from myna.models.files import ModelFiles, find
+from myna.models.origin import other_base
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.store import SampleStore, build_samples
 from myna.recipe import Recipe
@@ -116,6 +117,10 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
         valid = _samples("valid", folder.valid, builder, recipe, cache=cache, tell=tell)
     else:
         tell(Notice(0, "Nothing is validated: the last adapter is kept, not the best one, and nothing stops early."))
+    if recipe.resume_adapter_file is not None:
+        difference = other_base(read_note(Path(recipe.resume_adapter_file)), files)
+        if difference is not None:
+            tell(Notice(0, f"{recipe.resume_adapter_file}: {difference}."))
     model = _load(recipe, files, spec, engine)
     iterations = count_iterations(recipe, len(train))
     return Prepared(
