@@ -179,8 +179,9 @@ def test_the_command_refuses_sizes_that_are_no_numbers(capsys: pytest.CaptureFix
     assert "expected numbers, such as 50,100,200" in capsys.readouterr().err
 
 
-def test_the_report_escapes_nothing_away_and_marks_the_size_that_is_enough(recipe: Recipe, tmp_path: Path) -> None:
-    page = compose(points(first_right(20), first_right(80), first_right(80)), recipe, tmp_path)
+def test_the_report_marks_the_size_that_is_enough(recipe: Recipe) -> None:
+    page = compose(points(first_right(20), first_right(80), first_right(80)), recipe)
     assert [row.enough for row in page.rows] == [False, True, False]
     assert page.curve is not None
-    assert [len(line.dots) for line in page.curve.lines] == [3, 0, 0]
+    assert "95 % interval 13.3–28.9 at examples 50, 71.1–86.7 at examples 200" in page.curve.words
+    assert [len(line.dots) for line in page.curve.lines] == [0, 3]

@@ -22,7 +22,8 @@ MOST_POINTS = 400
 class Series:
     """Points `(x, y)` in order of x, drawn as a line in the page's colour for `style`.
 
-    dots: mark each point as well. best: the point that stands out.
+    dots: mark each point as well. best: the point that stands out. upper: as many points above these; then what lies
+    between is filled, and no line is drawn.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Series:
     points: Sequence[Point]
     dots: bool = False
     best: Point | None = None
+    upper: Sequence[Point] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def draw(
     if not drawn:
         return None
     xs = [x for one in drawn for x, _ in one.points]
-    ys = [y for one in drawn for _, y in one.points]
+    ys = [y for one in drawn for _, y in (*one.points, *one.upper)]
     x_marks = nice_marks(0.0, max(xs), most=6)
     y_marks = nice_marks(0.0 if from_zero else min(ys), max(ys), most=5)
     x_axis = _Axis(0.0, max(xs))
@@ -104,7 +106,7 @@ def draw(
         Line(
             label=one.label,
             style=one.style,
-            path=_path(thinned(one.points), x_axis, y_axis),
+            path=_path([*thinned(one.points), *reversed(thinned(one.upper))], x_axis, y_axis),
             dots=tuple(dot(point, one) for point in _dotted(one)),
             best=f"best {number(one.best[1])} at {x_name} {one.best[0]:,.0f}" if one.best else "",
         )
@@ -163,7 +165,8 @@ class _Axis:
 
 def _finite(series: Series) -> Series:
     points = [(x, y) for x, y in series.points if math.isfinite(y)]
-    return Series(series.label, series.style, points, series.dots, series.best)
+    upper = [(x, y) for x, y in series.upper if math.isfinite(y)]
+    return Series(series.label, series.style, points, series.dots, series.best, upper)
 
 
 def _dotted(series: Series) -> list[Point]:
@@ -187,6 +190,9 @@ def _written_like(marks: Sequence[float]) -> Callable[[float], str]:
 
 def _sentence(series: Series, x_name: str, write: Callable[[float], str]) -> str:
     (first_x, first), (last_x, last) = series.points[0], series.points[-1]
+    if series.upper:
+        at_first, at_last = (f"{write(low)}–{write(series.upper[end][1])}" for end, low in ((0, first), (-1, last)))
+        return f"{series.label} {at_first} at {x_name} {first_x:,.0f}, {at_last} at {x_name} {last_x:,.0f}"
     best = f", best {write(series.best[1])} at {x_name} {series.best[0]:,.0f}" if series.best else ""
     return (
         f"{series.label} from {write(first)} at {x_name} {first_x:,.0f} "

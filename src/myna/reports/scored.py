@@ -88,7 +88,7 @@ def _row(score: Mapping[str, Any], first: Mapping[str, Any] | None) -> ScoreRow:
         scored=_short(score["name"]),
         accuracy=_percent(accuracy),
         interval="–" if interval is None else f"{_percent(interval[0])}–{_percent(interval[1])}",
-        change="" if change is None else f"{change:+.1f}",
+        change="" if change is None else f"{change:+.1f}".replace("+0.0", "±0"),
         better=change is not None and change > 0,
         exact=_percent(score["exact_match"]),
         valid=_percent(score["valid"]),

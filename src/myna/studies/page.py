@@ -50,15 +50,15 @@ class Page:
 def write_page(points: Sequence[Point], recipe: Recipe, folder: Path) -> Path:
     """Write `report.html` into the study's folder and return its path."""
     path = folder / "report.html"
-    write_file(path, render("learning_curve.html", compose(points, recipe, folder)))
+    write_file(path, render("learning_curve.html", compose(points, recipe)))
     return path
 
 
-def compose(points: Sequence[Point], recipe: Recipe, folder: Path) -> Page:
+def compose(points: Sequence[Point], recipe: Recipe) -> Page:
     """Put the page together."""
     found = enough(points)
     best = max(points, key=lambda point: (point.accuracy.right, -point.examples))
-    use = best.run or folder
+    which = ("--model", recipe.model) if best.run is None else ("--adapter-path", str(best.run))
     return Page(
         title=f"How many examples are enough? {Path(recipe.model).name} on {Path(recipe.data).name}",
         finding=finding(points),
@@ -66,7 +66,7 @@ def compose(points: Sequence[Point], recipe: Recipe, folder: Path) -> Page:
         curve=_curve(points),
         charts=tuple(chart for chart in (_time(points), _memory(points)) if chart is not None),
         rows=tuple(_row(point, found) for point in points),
-        command=f"myna score --adapter-path {shlex.quote(str(use))} --data {shlex.quote(recipe.data)}",
+        command=shlex.join(["myna", "score", *which, "--data", recipe.data]),
         recipe=to_yaml(recipe),
     )
 
@@ -81,7 +81,7 @@ def _row(point: Point, found: int | None) -> PointRow:
         iterations="–" if point.iterations is None else f"{point.iterations:,}",
         seconds="–" if point.seconds is None else duration_words(point.seconds),
         memory="–" if point.peak_memory_bytes is None else byte_words(point.peak_memory_bytes),
-        enough=point.examples == found,
+        enough=point.examples > 0 and point.examples == found,
     )
 
 
@@ -90,15 +90,19 @@ def _percent(share: float | None) -> str:
 
 
 def _curve(points: Sequence[Point]) -> Chart | None:
-    """Draw shares with both ends of their intervals."""
+    """Draw shares in the band of their intervals."""
     of = [(point.examples, point.accuracy.share, point.accuracy.interval) for point in points]
     known = [(examples, share, interval) for examples, share, interval in of if share is not None and interval]
     return draw(
         "Execution accuracy (%)",
         [
-            Series("Execution accuracy", "train", [(n, 100 * share) for n, share, _ in known], dots=True),
-            Series("95 % interval, from", "plain", [(n, 100 * ends[0]) for n, _, ends in known]),
-            Series("to", "plain", [(n, 100 * ends[1]) for n, _, ends in known]),
+            Series(
+                "95 % interval",
+                "band",
+                [(examples, 100 * low) for examples, _, (low, _) in known],
+                upper=[(examples, 100 * high) for examples, _, (_, high) in known],
+            ),
+            Series("Execution accuracy", "train", [(examples, 100 * share) for examples, share, _ in known], dots=True),
         ],
         x_name="examples",
         number="{:.1f}".format,
