@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
-The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `ask`, `load`, `fuse`, `Recipe`,
-`load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light and loads
-no tensor library.
+The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `load`, `fuse`,
+`Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light
+and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from myna.exporting import fuse
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
+    from myna.reports.comparing import compare
     from myna.starter.demo import demo
     from myna.studies.learning_curve import learning_curve
     from myna.text2sql.asking import ask
@@ -34,6 +35,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "ask",
+    "compare",
     "demo",
     "fuse",
     "learning_curve",
@@ -49,6 +51,7 @@ _HOMES = {
     "MynaError": "myna.errors",
     "Recipe": "myna.recipe",
     "ask": "myna.text2sql.asking",
+    "compare": "myna.reports.comparing",
     "demo": "myna.starter.demo",
     "fuse": "myna.exporting",
     "learning_curve": "myna.studies.learning_curve",

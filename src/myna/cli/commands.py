@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("test", "testing:measure", "Measure loss and perplexity: base, adapter or every checkpoint"),
         Command("score", "score:score", "Score SQL by running it: execution accuracy, exact match, valid SQL"),
         Command("learning-curve", "learning_curve:learning_curve", "Find how many examples are enough"),
+        Command("compare", "compare:compare", "Put runs side by side: losses, speed, memory, sizes, answers"),
         Command("report", "report:report", "Write a run's report.html again"),
     ),
     "Using": (

@@ -31,7 +31,7 @@ def answers(prepared: Prepared, iteration: int) -> list[Generated]:
     raw = examples[0].kind == "text"
     chosen: list[tuple[str | Sequence[Message], str]] = []
     for example in islice(examples, _LOOKED_AT):
-        prompt, expected = _split(example)
+        prompt, expected = split_answer(example)
         try:
             tokens = len(model.prompt_tokens(prompt, raw=raw))
         except PromptError:
@@ -47,7 +47,7 @@ def answers(prepared: Prepared, iteration: int) -> list[Generated]:
     ]
 
 
-def _split(example: Example) -> tuple[str | Sequence[Message], str]:
+def split_answer(example: Example) -> tuple[str | Sequence[Message], str]:
     """Split an example into what the model is given and what the data answers.
 
     A text is split before its last line, or in its middle when it has one line.

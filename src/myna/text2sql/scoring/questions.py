@@ -61,8 +61,8 @@ def read_questions(data: Path, split: Split, *, size: int | None, databases: Pat
     """
     examples = open_split(data, split)
     chosen = np.array(fixed_selection(len(examples), size, seed=0), np.int64)
-    questions = tuple(_question(example) for example in examples.subset(chosen))
-    places = _places(data, questions, databases)
+    questions = tuple(question_of(example) for example in examples.subset(chosen))
+    places = places_of(data, questions, databases)
     return Questions(
         questions=questions,
         chosen=tuple(int(index) for index in chosen),
@@ -73,7 +73,8 @@ def read_questions(data: Path, split: Split, *, size: int | None, databases: Pat
     )
 
 
-def _question(example: Example) -> Question:
+def question_of(example: Example) -> Question:
+    """Return the question that an example with SQL facts is. Raises `DataError` for one without."""
     facts = SqlFacts.of(example)
     if facts is None:
         raise DataError(
@@ -89,12 +90,12 @@ def _prompt(example: Example, facts: SqlFacts) -> tuple[str | tuple[Message, ...
     """Return what the model is given of an example, and the user's question in it."""
     if example.kind == "text":
         given = _before_answer(example.text, facts.gold)
-        return given, _asked(given)
+        return given, asked_in(given)
     answers = [index for index, message in enumerate(example.messages) if message["role"] == "assistant"]
     given_messages = example.messages[: answers[-1]]
     users = [message for message in given_messages if message["role"] == "user"]
     content = users[-1].get("content") if users else ""
-    return given_messages, _asked(content if isinstance(content, str) else "")
+    return given_messages, asked_in(content if isinstance(content, str) else "")
 
 
 def _before_answer(text: str, gold: str) -> str:
@@ -105,14 +106,17 @@ def _before_answer(text: str, gold: str) -> str:
     return text[: begin + len("\nA:")] if begin >= 0 else text[: text.rstrip().rfind("\n") + 1]
 
 
-def _asked(content: str) -> str:
+def asked_in(content: str) -> str:
     """Return the question in a user's message, which may hold the schema too."""
     marked = [line for line in content.splitlines() if line.startswith(("Q:", "QUESTION:", "Question:"))]
     return marked[-1].partition(":")[2].strip() if marked else content.strip()
 
 
-def _places(data: Path, questions: tuple[Question, ...], databases: Path | None) -> dict[str, Place]:
-    """Return where the databases of the questions are, by name."""
+def places_of(data: Path, questions: tuple[Question, ...], databases: Path | None) -> dict[str, Place]:
+    """Return where the databases of the questions are, by name.
+
+    databases: as `read_questions` takes it. Raises `DataError` for one that is named but not there.
+    """
     named = named_databases(data)
     if databases is not None and not databases.is_dir():
         raise DataError(f"{databases}: no such folder; --databases takes one with NAME.sqlite or NAME/NAME.sqlite")
