@@ -17,7 +17,7 @@ import scored_data
 from myna.cli import main
 from myna.data.folder import open_folder
 from myna.errors import Interrupted, RecipeError, RunError
-from myna.recipe import Recipe
+from myna.recipe import Recipe, to_yaml
 from myna.studies.curve import Point, beats, enough, finding
 from myna.studies.learning_curve import Size
 from myna.studies.page import compose
@@ -145,7 +145,9 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def test_a_study_scores_every_size_and_goes_on_where_it_was_stopped(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_study_scores_every_size_and_goes_on_where_it_was_stopped(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "study"
     stop = Stop(lambda event: isinstance(event, Size) and event.examples == 6)
     with pytest.raises(Interrupted, match="The same command goes on there"):
@@ -159,8 +161,25 @@ def test_a_study_scores_every_size_and_goes_on_where_it_was_stopped(recipe: Reci
     assert [point.examples for point in curve.points] == [0, 3, 6]
     assert all(point.accuracy.of == 2 for point in curve.points)
     assert all(point.seconds and point.peak_memory_bytes and point.iterations == 3 for point in curve.points[1:])
-    assert json.loads(json.dumps(curve.as_dict()))["points"][2]["run"] == str(out / "runs" / "000006")
     assert curve.report.read_text("utf-8").count("<svg") == 3
+
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe), "utf-8")
+    command = [
+        "learning-curve",
+        str(tmp_path / "recipe.yaml"),
+        "--out",
+        str(out),
+        "--sizes",
+        "3,6",
+        "--score-size",
+        "2",
+    ]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert curve.finding in " ".join(shown.split())
+    assert "Starting training" not in shown  # all was there
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(curve.as_dict()))
 
     with pytest.raises(RunError, match="learning_rate differ"):
         myna.learning_curve(recipe.model_copy(update={"learning_rate": 1e-3}), out=out, score_size=2)

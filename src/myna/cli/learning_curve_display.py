@@ -6,6 +6,7 @@ In: events and a result of `myna.studies`. Knows nothing of how they come about.
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -72,7 +73,8 @@ def show_curve(curve: LearningCurve, stream: TextIO) -> None:
     lines = score_display.table(heading, rows)
     print(f"\n{emphasis(lines[0], '1', stream)}", file=stream)
     print("\n".join(lines[1:]), file=stream)
-    print(f"\n{emphasis(curve.finding, '1', stream)}\n{RULE}\nReport: {curve.report}", file=stream, flush=True)
+    finding, rule = (textwrap.fill(text, _width()) for text in (curve.finding, RULE))
+    print(f"\n{emphasis(finding, '1', stream)}\n{rule}\nReport: {curve.report}", file=stream, flush=True)
 
 
 def _line(point: Point) -> str:
@@ -103,7 +105,7 @@ def _plot(points: Sequence[Point], *, colour: bool) -> str:
     ends = [point.accuracy.interval or (0.0, 0.0) for point in points]
     figure = plotext.figure
     figure.clear()
-    figure.plot_size(min(shutil.get_terminal_size().columns, 100), 15)
+    figure.plot_size(_width(), 15)
     figure.theme("simple" if colour else "colorless")
     for side in (0, 1):
         figure.draw(figure.signal(sizes, [100 * each[side] for each in ends], marker="braille").lines())
@@ -111,3 +113,7 @@ def _plot(points: Sequence[Point], *, colour: bool) -> str:
     figure.title("right answers in % by examples: ● score, ⠤⠤ 95 % interval")
     drawn = str(figure.build())
     return drawn if colour else str(plotext.uncolorize(drawn))
+
+
+def _width() -> int:
+    return max(20, min(shutil.get_terminal_size().columns, 100))
