@@ -154,7 +154,7 @@ def test_short_comments_are_names_and_long_ones_are_not() -> None:
     english = Column("sal", "int", "number", comment="The monthly salary, before tax")
     lexicon = Lexicon.of(_profile(named, explained, english, comment="人员表"))
     assert lexicon.columns[ColumnOf("t_person", "h1")].chinese == ("身高",)
-    assert lexicon.columns[ColumnOf("t_person", "h2")].english == ("h 2",)
+    assert lexicon.columns[ColumnOf("t_person", "h2")].english == ("h2",)
     assert lexicon.columns[ColumnOf("t_person", "sal")].english[0] == "monthly salary"
     assert lexicon.tables["t_person"].chinese == ("人员",)
     assert lexicon.tables["t_person"].english == ("person",)

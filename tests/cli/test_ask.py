@@ -184,7 +184,9 @@ def test_a_conversation_answers_saves_and_learns(
         monkeypatch,
         "Who is here?",
         "\\good",
+        "\\good",
         "\\fix SELECT name FROM students WHERE age > 21",
+        "\\good",
         "\\sql",
         "\\explain",
         "\\save out.csv",
@@ -195,9 +197,11 @@ def test_a_conversation_answers_saves_and_learns(
     )
     assert err.splitlines() == [
         "Kept in corrections.jsonl.",
+        "It is in corrections.jsonl already.",
         "Kept in corrections.jsonl.",
-        "Saved 1 rows in out.csv.",
-        "Saved 1 rows in out.json.",
+        "It is in corrections.jsonl already.",
+        "Saved 1 row in out.csv.",
+        "Saved 1 row in out.json.",
         "error: out.csv: exists already; name a new file",
     ]
     assert "[red]Bob\n(1 row)" in out
@@ -237,7 +241,7 @@ def test_an_error_ends_a_line_and_never_the_conversation(
     )
     errors = [line for line in err.splitlines() if line.startswith("error:")]
     assert len(errors) == 11
-    assert "did you mean '\\\\schema'" in errors[3]
+    assert "did you mean '\\schema'" in errors[3]
     assert "did you mean" not in errors[0]
     assert SQL in out
     assert "students(name text, age number)" in out

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from myna.text2sql.asking.explanation_words import Language
 
 _FEWEST_ROWS = 10
+_SPINNER = 3
+"""Cells before the words of what goes on, and one after them."""
 _AROUND = 8
 """Lines of a terminal that are not the table's rows."""
 
@@ -145,10 +147,13 @@ def progress(stream: TextIO) -> Iterator[Listener]:
     from rich.console import Console
     from rich.text import Text
 
-    with Console(file=stream, highlight=False).status("Reading …") as status:
+    console = Console(file=stream, highlight=False)
+    with console.status("Reading …") as status:
 
         def listener(stage: Progress, detail: str) -> None:
             words = {"answering": "Thinking …", "running": "Running the query …", "repairing": f"Mending: {detail}"}
-            status.update(Text(visible(words[stage])[: 10 * 80], overflow="ellipsis", no_wrap=True))
+            text = Text(visible(words[stage]))
+            text.truncate(max(console.width - _SPINNER, 1), overflow="ellipsis")
+            status.update(text)
 
         yield listener

@@ -47,6 +47,7 @@ class Session:
         self._answers: list[dict[str, Any]] = []
         self._noted: set[str] = set()
         self._last: Answer | None = None
+        self._kept: tuple[str, str | None] | None = None
         self._commands: Mapping[str, Callable[[str], None]] = {
             "\\schema": self._schema,
             "\\sql": self._sql,
@@ -91,7 +92,8 @@ class Session:
 
     def _command(self, name: str) -> Callable[[str], None]:
         if name not in self._commands:
-            raise DataError(f"unknown command {name}{did_you_mean(name, self._commands)}; \\help lists all")
+            near = did_you_mean(name, self._commands).replace("\\\\", "\\")  # a backslash is typed once
+            raise DataError(f"unknown command {name}{near}; \\help lists all")
         return self._commands[name]
 
     def _ask(self, question: str) -> None:
@@ -143,8 +145,11 @@ class Session:
 
     def _good(self, rest: str) -> None:
         answer, _ = self._with_rows()
+        if (answer.question, answer.sql) == self._kept:
+            print(f"It is in {self._corrections.path} already.", file=sys.stderr)
+            return
         self._corrections.keep(answer, self._answered(), self._database)
-        print(f"Kept in {self._corrections.path}.", file=sys.stderr)
+        self._say_kept(answer)
 
     def _fix(self, sql: str) -> None:
         if self._last is None:
@@ -156,6 +161,10 @@ class Session:
             result = self._corrections.keep(self._last, sql, self._database)
         self._display.result(result)
         self._last = replace(self._last, sql=sql, result=result, error=None, repairs=0, agreed=1, of=1, notes=())
+        self._say_kept(self._last)
+
+    def _say_kept(self, answer: Answer) -> None:
+        self._kept = (answer.question, answer.sql)
         print(f"Kept in {self._corrections.path}.", file=sys.stderr)
 
     def _save(self, name: str) -> None:
@@ -172,7 +181,8 @@ class Session:
             raise DataError(f"{path}: exists already; name a new file") from None
         except OSError as error:
             raise DataError(f"{path}: can't be written ({error.strerror}); name another file") from error
-        print(f"Saved {len(result.rows):,} rows in {path}.", file=sys.stderr)
+        rows = len(result.rows)
+        print(f"Saved {rows:,} row{'' if rows == 1 else 's'} in {path}.", file=sys.stderr)
 
     def _answered(self) -> str:
         """Return the last SQL."""

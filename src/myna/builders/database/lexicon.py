@@ -198,7 +198,7 @@ def _table_words(table: Table, glossary: TableGlossary) -> tuple[tuple[str, ...]
     words, _ = identifier_words(table.name.rpartition(".")[2])
     while len(words) > 1 and words[0] in ("tbl", "tb", "t", "reference"):
         words = words[1:]
-    while len(words) > 1 and words[-1] in ("table", "tbl"):
+    while len(words) > 1 and words[-1] in ("table", "tbl") and len(words[-2]) > 2:
         words = words[:-1]
     base = singular(english_noun(numbered(words))) if words else table.name
     comment = re.sub(r"(表|信息表| table)$", "", _comment_name(table.comment))

@@ -15,7 +15,10 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+")
+_PARTS = re.compile(
+    r"(?<![A-Za-z])[A-Za-z]{1,2}\d+(?![A-Za-z\d])"  # d3, Q1: one word
+    r"|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+"
+)
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _ACRONYMS = word_set(
     "id ids gpa url isbn ssn iban vat gdp ip api dna cpu gpu ram pin uuid hr zip fifa gps usb tv icao iata sku vin pdf "
