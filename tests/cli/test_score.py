@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from myna.cli import main
+from myna.cli.score_display import table
 from scored_data import GOLD, predictions, school
 from small_runs import one_layer, small_recipe
 
@@ -124,3 +125,11 @@ def test_what_can_not_be_scored_ends_with_1_and_the_next_step(place: Path, capsy
     assert value["error"]["type"] == "DataError"
     assert "--databases FOLDER" in value["error"]["message"]
     assert not (place / "scores").exists()
+
+
+@pytest.mark.parametrize(("width", "columns"), [(None, 5), (80, 5), (52, 4), (40, 3), (10, 2)])
+def test_a_table_leaves_out_the_columns_that_a_narrow_terminal_has_no_room_for(width: int | None, columns: int) -> None:
+    heading = ("Construct", "questions", "execution", "95 % interval", "exact")
+    lines = table(heading, [("where", "3", "66.7", "20.8–93.9", "66.7")], width=width)
+    assert " ".join(lines[0].split()) == " ".join(heading[:columns])
+    assert lines[1].split() == ["where", "3", "66.7", "20.8–93.9", "66.7"][:columns]

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from myna.cli import score_display, train_display
-from myna.cli.terminal import emphasis
+from myna.cli.terminal import emphasis, is_terminal
 from myna.reports.words import byte_words, duration_words
 from myna.studies.curve import RULE, Point
 from myna.studies.learning_curve import Listener, Size, StudyEvent
@@ -70,7 +70,7 @@ def show_curve(curve: LearningCurve, stream: TextIO) -> None:
         print(f"\n{plot}", file=stream)
     heading = ("Examples", "%", "95 % interval", "training", "memory")
     rows = [_cells(point, curve.enough) for point in curve.points]
-    lines = score_display.table(heading, rows)
+    lines = score_display.table(heading, rows, width=_width() if is_terminal(stream) else None)
     print(f"\n{emphasis(lines[0], '1', stream)}", file=stream)
     print("\n".join(lines[1:]), file=stream)
     finding, rule = (textwrap.fill(text, _width()) for text in (curve.finding, RULE))

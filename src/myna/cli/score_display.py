@@ -5,9 +5,10 @@ In: events and a result of `myna.text2sql.scoring`. Knows nothing of how they co
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from myna.cli.terminal import emphasis, is_terminal, show_text
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _DATABASES = 10
 """Databases shown, those with the lowest score; `score.json` has all."""
+
+_Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Heading and rows."""
 
 _LABELS = {"answered": "Answering", "judged": "Executing"}
 
@@ -71,9 +75,11 @@ def show_rates(result: ScoreResult, stream: TextIO) -> None:
     _show(result, [_rates(result.rates)], stream)
 
 
-def _show(result: ScoreResult, sections: Sequence[Sequence[str]], stream: TextIO) -> None:
-    for lines in sections:
-        if lines:
+def _show(result: ScoreResult, tables: Sequence[_Table | None], stream: TextIO) -> None:
+    width = shutil.get_terminal_size().columns if is_terminal(stream) else None
+    for each in tables:
+        if each is not None:
+            lines = table(*each, width=width)
             print(emphasis(lines[0], "1", stream), file=stream)
             show_text("".join(f"{line}\n" for line in (*lines[1:], "")), stream)
     for note in result.notes:
@@ -82,34 +88,34 @@ def _show(result: ScoreResult, sections: Sequence[Sequence[str]], stream: TextIO
         print(f"Results: {result.output} (score.json, answers.jsonl, wrong.md)", file=stream)
 
 
-def _rates(rates: Rates) -> list[str]:
+def _rates(rates: Rates) -> _Table:
     rows = [("Execution accuracy", rates.execution), ("Exact match", rates.exact), ("Valid SQL", rates.valid)]
     cells = [(name, _share(rate), _interval(rate), f"{rate.right:,} of {rate.of:,}") for name, rate in rows]
-    return table(("Score", "%", "95 % interval", "answers"), cells)
+    return ("Score", "%", "95 % interval", "answers"), cells
 
 
-def _groups(heading: str, groups: Mapping[str, Rates]) -> list[str]:
+def _groups(heading: str, groups: Mapping[str, Rates]) -> _Table | None:
     if not groups:
-        return []
+        return None
     cells = [_row(name, rates) for name, rates in groups.items()]
-    return table((heading, "questions", "execution", "95 % interval", "exact"), cells)
+    return (heading, "questions", "execution", "95 % interval", "exact"), cells
 
 
-def _databases(groups: Mapping[str, Rates]) -> list[str]:
+def _databases(groups: Mapping[str, Rates]) -> _Table | None:
     if len(groups) < 2:
-        return []
+        return None
     worst = sorted(groups, key=lambda name: (groups[name].execution.share or 0.0, groups[name].exact.share or 0.0))
     heading = "Database" if len(groups) <= _DATABASES else f"Database (the lowest {_DATABASES} of {len(groups)})"
     return _groups(heading, {name: groups[name] for name in worst[:_DATABASES]})
 
 
-def _causes(result: ScoreResult) -> list[str]:
+def _causes(result: ScoreResult) -> _Table | None:
     if not result.causes:
-        return []
+        return None
     total = sum(result.causes.values())
     ranked = sorted(result.causes.items(), key=lambda item: -item[1])
     cells = [(cause, f"{count:,}", f"{100 * count / total:.1f}") for cause, count in ranked]
-    return table((f"Cause of {total:,} wrong answers", "answers", "%"), cells)
+    return (f"Cause of {total:,} wrong answers", "answers", "%"), cells
 
 
 def _row(name: str, rates: Rates) -> tuple[str, ...]:
@@ -126,13 +132,18 @@ def _interval(rate: Rate) -> str:
     return "–" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
 
 
-def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with the first column to the left and numbers to the right."""
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """Return lines with the first column to the left and numbers to the right.
+
+    width: of the terminal; the last columns are left out where it is too narrow, but for the first two.
+    """
     widths = [max(len(row[column]) for row in (heading, *rows)) for column in range(len(heading))]
+    while width is not None and len(widths) > 2 and sum(widths) + 2 * (len(widths) - 1) > width:
+        widths.pop()
     return [
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(size) if column == 0 else cell.rjust(size)
+            for column, (cell, size) in enumerate(zip(row, widths, strict=False))
         ).rstrip()
         for row in (heading, *rows)
     ]
