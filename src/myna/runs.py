@@ -52,7 +52,7 @@ def writing(path: Path) -> Iterator[None]:
         if number in _FULL:
             raise ResourceError(
                 f"{path}: the disk is full ({os.strerror(number)}). What was written before is intact; "
-                "free some space and go on with --resume."
+                "free some space and run the command again (training goes on with --resume)."
             ) from error
         if number in _FORBIDDEN:
             raise RunError(

@@ -144,7 +144,7 @@ def test_a_broken_folder_gets_one_clear_message(shards: Path, damage: Callable[[
         ("adapter_config.json", "an adapter, not a model"),
         ("adapters.npz", "an adapter, not a model"),
         ("recipe.yaml", "a run folder, not a model"),
-        ("params.json", "params.json; this is not the Hugging Face layout"),
+        ("params.json", "params.json, Mistral's own layout; make a Hugging Face folder of it: myna model convert"),
     ],
 )
 def test_another_kind_of_folder_given_as_the_model_is_recognised(tmp_path: Path, file: str, message: str) -> None:

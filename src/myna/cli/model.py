@@ -10,19 +10,23 @@ from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import emphasis
 
 
-def get(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
+def get(model: str, /, *, revision: str | None = None, common: Common = COMMON) -> dict[str, Any]:
     """Download a model from the hub, or what is missing of it, and check that it is whole.
 
     Parameters
     ----------
     model
         Hub id, such as Qwen/Qwen2.5-0.5B-Instruct.
+    revision
+        Branch, tag or commit; by default the newest.
     """
-    from myna.models.files import find
+    from myna.models.getting import get as get_model
 
-    files = find(model)
-    print(files.folder)
-    return {"model": files.name, "folder": str(files.folder)}
+    result = get_model(model, revision=revision)
+    print(result.folder)
+    if result.layout == "mistral":
+        print(f"In Mistral's own layout; make it usable: myna model convert {result.folder} --to huggingface -o NEW")
+    return {**asdict(result), "folder": str(result.folder)}
 
 
 def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
@@ -43,6 +47,7 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         ("Architecture", facts.architecture),
         ("Parameters", f"{facts.parameters:,} ({stored})"),
         ("Size", f"{facts.bytes / 1e9:.3f} GB in {facts.shards} file{'' if facts.shards == 1 else 's'}"),
+        ("Memory", ", ".join(f"{width} {size / 1e9:.3f} GB" for width, size in facts.memory.items())),
         ("Layers", f"{facts.layers}, hidden size {facts.hidden_size or 'unknown'}"),
         ("Context", f"{facts.context_length:,} tokens" if facts.context_length else "unknown"),
         ("Vocabulary", f"{facts.vocabulary_size:,}" if facts.vocabulary_size else "unknown"),
@@ -50,7 +55,8 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         ("Quantised", facts.quantisation or "no"),
         ("Tokenizer", f"{tokenizer.kind or 'unknown'}, {tokenizer.entries or 'unknown'} entries"),
         ("Template", "chat template" if tokenizer.chat_template else "no chat template"),
-        ("Ends with", tokenizer.end or "unknown"),
+        ("Special", ", ".join(f"{name} {token}" for name, token in tokenizer.special.items()) or "unknown"),
+        ("Agreement", "; ".join(facts.disagreements) or "tokenizer and configuration agree"),
         ("Adaptable", ""),
     ]
     for name, value in rows:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import ModelError, ResourceError
+from myna.models.adapters import NOTE
 from myna.models.files import INDEX
 from myna.models.tensors import TensorSource, write_tensors
 
@@ -27,6 +28,7 @@ _COMPANIONS = (
     "*.model",
     "*.tiktoken",
     "chat_template*",
+    NOTE,
     "*.jinja",
     "additional_chat_templates/*.jinja",
     "*processor_config.json",
@@ -82,7 +84,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def copy_companions(source: Path, folder: Path) -> None:
-    """Copy what belongs to a model besides weights and configuration: tokenizer, templates, licence."""
+    """Copy what belongs to a model besides weights and configuration: tokenizer, templates, licence, note."""
     for pattern in _COMPANIONS:
         for path in source.glob(pattern):
             if path.is_file():

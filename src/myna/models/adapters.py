@@ -27,8 +27,11 @@ __all__ = [
     "AdapterSpec",
     "LoraTarget",
     "initial_tensors",
+    "is_adapter",
+    "model_note",
     "read_adapter",
     "read_note",
+    "read_stored",
     "resolve",
     "tensor_shapes",
     "write_adapter",
@@ -36,6 +39,9 @@ __all__ = [
 ]
 
 NOTE = "myna.json"
+PROMPT = "prompt"
+"""Key of what a note, and the `data.json` of the data, say of how prompts are made: handed on from data to adapter to
+fused model, and read by who writes prompts."""
 FULL_WEIGHTS = "weights.safetensors"
 """The trained tensors of a full fine-tuning, under the base model's names."""
 
@@ -47,12 +53,15 @@ def read_adapter(path: Path, files: ModelFiles) -> tuple[AdapterSpec, dict[str, 
     `AdapterError` when there is none, when it was made for another base model (naming the layer and both shapes), or
     when it needs something that is not supported.
     """
-    try:
-        return fit(_read(path), files)
-    except AdapterError:
-        raise
-    except ModelError as error:  # a damaged file
-        raise AdapterError(str(error)) from error
+    return fit(read_stored(path), files)
+
+
+def is_adapter(path: Path) -> bool:
+    """Tell whether something stands at `path` that `read_adapter` takes for an adapter: its folder, its file, a run."""
+    if path.is_file():
+        return path.suffix == ".npz" or (path.suffix == ".safetensors" and (path.parent / peft_format.CONFIG).is_file())
+    names = (peft_format.CONFIG, FULL_WEIGHTS, mlx_format.WEIGHTS, mlx_format.OLD_WEIGHTS, "recipe.yaml")
+    return any((path / name).is_file() for name in names) and not (path / "config.json").is_file()
 
 
 def read_note(path: Path) -> dict[str, Any]:
@@ -61,11 +70,27 @@ def read_note(path: Path) -> dict[str, Any]:
     return read_json(note) if note.is_file() else {}
 
 
+def model_note(files: ModelFiles) -> dict[str, Any]:
+    """Return what is noted in `myna.json` of a model's own folder, empty where there is none: fusing writes one."""
+    note = files.folder / NOTE
+    return read_json(note) if note.is_file() else {}
+
+
+def read_stored(path: Path) -> StoredAdapter:
+    """Read the adapter at `path` as its files have it, for no base yet; path and errors as for `read_adapter`."""
+    try:
+        return _read(path)
+    except AdapterError:
+        raise
+    except ModelError as error:  # a damaged file
+        raise AdapterError(str(error)) from error
+
+
 def _read(path: Path) -> StoredAdapter:
     folder = _adapter_folder(path)
     if (folder / FULL_WEIGHTS).is_file():
         arrays = {name: read_tensor(info) for name, info in read_header(folder / FULL_WEIGHTS).items()}
-        return StoredAdapter(folder, "full", arrays, {}, base=read_note(folder).get("base_model"))
+        return StoredAdapter(folder, "myna", "full", arrays, {}, base=read_note(folder).get("base_model"))
     config_path = folder / peft_format.CONFIG
     config = read_json(config_path) if config_path.is_file() else None
     if config is not None and "peft_type" in config:

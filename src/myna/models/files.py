@@ -187,7 +187,10 @@ def _why_no_config(model: str, folder: Path) -> str:
     if any((folder / name).exists() for name in ("adapter_config.json", "adapters.npz", "myna.json")):
         return f"{model}: an adapter, not a model; give its base model as the model and this as the adapter path"
     if (folder / "params.json").exists():
-        return f"{model}: no config.json but params.json; this is not the Hugging Face layout, download that one"
+        return (
+            f"{model}: no config.json but params.json, Mistral's own layout; make a Hugging Face folder of it: "
+            f"myna model convert {model} --to huggingface --output NEW"
+        )
     inside = sorted(entry.parent.name for entry in folder.glob("*/config.json"))
     hint = f" (there is one in {inside[0]}/)" if inside else ""
     return f"{model}: no config.json in this folder{hint}; give a folder in the Hugging Face layout"
@@ -209,8 +212,8 @@ def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
         return dict.fromkeys(_complete_set(model, usable))
     if found:
         raise ModelError(
-            f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; "
-            "download the files model*.safetensors of this model"
+            f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; download the files "
+            f"model*.safetensors, or convert it: myna model convert {model} --to huggingface --output NEW"
         )
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:

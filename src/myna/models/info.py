@@ -5,45 +5,32 @@ In: a model's folder or hub id. Out: a `ModelInfo`. Loads neither weights nor a 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from myna.models.files import ModelFiles, content_hash, locate, read_json
+from myna.models.files import ModelFiles, content_hash, locate
 from myna.models.layers import layer_count, linear_layers, path_in_layer
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizerInfo:
-    """Tokenizer facts that its files state.
-
-    files: their names; empty when the folder has no tokenizer. kind: the algorithm (`BPE`, `Unigram` …) or, where
-    only a SentencePiece model is there, `sentencepiece`. entries: of vocabulary and added tokens, None when unknown.
-    """
-
-    files: tuple[str, ...]
-    kind: str | None
-    entries: int | None
-    chat_template: bool
-    beginning: str | None
-    end: str | None
+from myna.models.tokenizer_info import TokenizerInfo, describe_tokenizer, disagreements
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A model in figures.
 
-    parameters: numbers stored; for packed (quantised) weights the packed words are counted. dtypes: how many of them
-    are kept in each type. layers: decoder layers. linear: what an adapter can be put on: path in a layer to shape
-    `(out, in)`, of the lowest layer that has it. quantisation: None for plain weights.
+    parameters: of the model, unpacked where MLX packed them. dtypes: how many numbers are stored in each type. memory:
+    bytes that weights take at each width (below 16 bits the matrices, in groups of 64 with a scale and a bias each).
+    layers: decoder layers. linear: what an adapter can be put on: path in a layer to shape `(out, in)`, of the lowest
+    layer that has it. quantisation: None for plain weights. disagreements: between tokenizer and configuration.
     """
 
     name: str
     architecture: str
     parameters: int
     dtypes: Mapping[str, int]
+    memory: Mapping[str, int]
     bytes: int
     shards: int
     layers: int
@@ -54,6 +41,7 @@ class ModelInfo:
     linear: Mapping[str, tuple[int, int]]
     quantisation: str | None
     tokenizer: TokenizerInfo
+    disagreements: tuple[str, ...]
     content_hash: str
 
 
@@ -70,11 +58,13 @@ def describe(model: str) -> ModelInfo:
     for path, shape in linear_layers(files).items():
         linear.setdefault(path_in_layer(path), shape)
     config = files.text_config
+    matrices, others = _counts(files)
     return ModelInfo(
         name=files.public_name,
         architecture=files.architecture,
-        parameters=dtypes.total(),
+        parameters=matrices + others,
         dtypes=dict(dtypes.most_common()),
+        memory=_memory(matrices, others),
         bytes=sum(file.stat().st_size for file in files.shards),
         shards=len(files.shards),
         layers=layer_count(files),
@@ -84,7 +74,8 @@ def describe(model: str) -> ModelInfo:
         tied_embeddings=not any(name.endswith("lm_head.weight") for name in files.tensors),
         linear=linear,
         quantisation=files.quantisation,
-        tokenizer=_describe_tokenizer(files),
+        tokenizer=describe_tokenizer(files.folder),
+        disagreements=disagreements(files),
         content_hash=content_hash(files),
     )
 
@@ -94,45 +85,25 @@ def _number(config: Mapping[str, Any], key: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-)
+_PACKED_PARTS = (".scales", ".biases")
+_GROUP_SIZE = 64
 
 
-def _describe_tokenizer(files: ModelFiles) -> TokenizerInfo:
-    folder = files.folder
-    present = tuple(name for name in _TOKENIZER_FILES if (folder / name).is_file())
-    settings = _object(folder / "tokenizer_config.json")
-    fast = _object(folder / "tokenizer.json")
-    model = fast.get("model") or {}
-    vocabulary = model.get("vocab")
-    names = {token["content"] for token in fast.get("added_tokens") or []}
-    if isinstance(vocabulary, dict):
-        names |= vocabulary.keys()
-    elif isinstance(vocabulary, list):  # Unigram: pairs of piece and score
-        names |= {piece for piece, _ in vocabulary}
-    return TokenizerInfo(
-        files=present,
-        kind=model.get("type") or ("sentencepiece" if "tokenizer.model" in present else None),
-        entries=len(names) or None,
-        chat_template="chat_template" in settings or "chat_template.jinja" in present,
-        beginning=_token(settings.get("bos_token")),
-        end=_token(settings.get("eos_token")),
-    )
+def _counts(files: ModelFiles) -> tuple[int, int]:
+    """Return how many parameters are in matrices and how many elsewhere; scales and biases of packed ones are none."""
+    matrices = others = 0
+    for name in files.tensors:
+        if name.endswith(_PACKED_PARTS) and files.packing(name.rpartition(".")[0]) is not None:
+            continue
+        shape = files.shape(name)
+        if len(shape) == 2:
+            matrices += math.prod(shape)
+        else:
+            others += math.prod(shape)
+    return matrices, others
 
 
-def _object(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
-
-
-def _token(value: Any) -> str | None:
-    """A token stands as text, or as an object with its `content`."""
-    text = value.get("content") if isinstance(value, dict) else value
-    return text if isinstance(text, str) else None
+def _memory(matrices: int, others: int) -> dict[str, int]:
+    plain = {f"{bits} bits": (matrices + others) * bits // 8 for bits in (32, 16)}
+    overhead = 2 * 16 / _GROUP_SIZE  # bits a weight: a scale and a bias for each group
+    return plain | {f"{bits} bits": int(matrices * (bits + overhead) / 8) + others * 2 for bits in (8, 4)}

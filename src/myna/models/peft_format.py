@@ -76,6 +76,7 @@ def read(folder: Path, config: Mapping[str, Any]) -> StoredAdapter:
         raise AdapterError(f"{folder}: {WEIGHTS} holds no LoRA layer")
     return StoredAdapter(
         folder,
+        "peft",
         "dora" if config.get("use_dora") else "lora",
         tensors,
         scales,

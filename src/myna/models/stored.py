@@ -25,12 +25,13 @@ from myna.models.spec import AdapterSpec, LoraTarget, tensor_shapes
 class StoredAdapter:
     """What an adapter's files say.
 
-    path: the folder, for messages. tensors: named as `AdapterSpec` names them, but under the file's own paths.
-    scales: the factor of each adapted layer, by path; empty for kind `full`. base: the model that it says it was made
-    for, None when it says nothing.
+    path: the folder, for messages. layout: whose files they are. tensors: named as `AdapterSpec` names them, but under
+    the file's own paths. scales: the factor of each adapted layer, by path; empty for kind `full`. base: the model that
+    it says it was made for, None when it says nothing.
     """
 
     path: Path
+    layout: Literal["myna", "peft", "mlx", "npz"]
     kind: Literal["lora", "dora", "full"]
     tensors: Mapping[str, NDArray[Any]]
     scales: Mapping[str, float]

@@ -11,7 +11,8 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,29 +92,63 @@ def numpy_type(dtype: str) -> np.dtype[Any]:
     return _NUMPY_TYPES[dtype]
 
 
-def read_header(file: Path) -> dict[str, TensorInfo]:
+def read_header(file: Path, *, start: int = 0, stop: int | None = None) -> dict[str, TensorInfo]:
     """Return where every tensor of a safetensors file lies.
 
-    The whole layout is checked: header size, JSON, types, shapes, offsets without overlap or gap, file length. Raises
-    `ModelError` naming the file and what is wrong in it.
+    start, stop: the bytes of `file` that are the safetensors file, when it is a member of an archive. The whole layout
+    is checked: header size, JSON, types, shapes, offsets without overlap or gap, file length. Raises `ModelError`
+    naming the file and what is wrong in it.
     """
+    with _naming(file):
+        header, data_start, length = _parse_header(file, start, stop)
+        header.pop("__metadata__", None)
+        infos = _locate(file, header, data_start, length)
+    if not start:
+        return infos
+    return {name: replace(info, start=start + info.start, stop=start + info.stop) for name, info in infos.items()}
+
+
+def read_metadata(file: Path) -> dict[str, Any]:
+    """Return what a safetensors file says of itself, such as `{"format": "mlx"}`; empty when it says nothing.
+
+    Raises `ModelError` as `read_header` does.
+    """
+    with _naming(file):
+        metadata = _parse_header(file, 0, None)[0].get("__metadata__")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+class _LayoutError(Exception):
+    """What is wrong with a file; `_naming` adds its name."""
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
     try:
-        with file.open("rb") as opened:
-            file_bytes = os.fstat(opened.fileno()).st_size
-            entries, data_start = _parse_header(opened.read(8), opened.read, file_bytes)
-        return _locate(file, entries, data_start, file_bytes)
+        yield
     except OSError as error:
         raise ModelError(f"{file}: can't be read ({error.strerror})") from error
     except _LayoutError as error:
         raise ModelError(f"{file}: {error}") from error
 
 
-class _LayoutError(Exception):
-    """What is wrong with a file; `read_header` adds its name."""
+_POINTER = b"version https://git-lfs."
+"""How the small text begins that Git leaves in the place of a large file that it did not fetch."""
 
 
-def _parse_header(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) -> tuple[dict[str, Any], int]:
-    """Return the header's entries and where the data begins."""
+def _parse_header(file: Path, start: int, stop: int | None) -> tuple[dict[str, Any], int, int]:
+    """Return the header, where behind `start` the data begins, and how long the whole is."""
+    with file.open("rb") as opened:
+        file_bytes = (os.fstat(opened.fileno()).st_size if stop is None else stop) - start
+        opened.seek(start)
+        prefix = opened.read(8)
+        if prefix == _POINTER[:8] and opened.read(len(_POINTER) - 8) == _POINTER[8:]:
+            raise _LayoutError("not the weights but Git's pointer to them; run `git lfs pull` in its folder")
+        opened.seek(start + len(prefix))
+        return *_parse_json(prefix, opened.read, file_bytes), file_bytes
+
+
+def _parse_json(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) -> tuple[dict[str, Any], int]:
     if len(prefix) < 8:
         raise _LayoutError(f"only {file_bytes} bytes long, not a safetensors file; download or copy it again")
     header_bytes = int.from_bytes(prefix, "little")
@@ -133,7 +168,6 @@ def _parse_header(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) 
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise _LayoutError(f"its header is not valid JSON ({error}); download or copy it again") from error
-    header.pop("__metadata__", None)
     return header, 8 + header_bytes
 
 
