@@ -117,7 +117,7 @@ class Cutter:
         tables, columns = needed(sql, self.spider[database][0])
         values = self.values(question) if with_values else []
         began = time.perf_counter()
-        cut = relevant_schema(self.large, question, budget=self.budget, tokens=self.tokens, values=values)
+        cut = relevant_schema(self.large, question, budget=self.budget, size=self.tokens, values=values)
         seconds = time.perf_counter() - began
         shown = {table.name for table in cut.schema.tables}
         having = {(table.name, column.name.casefold()) for table in cut.schema.tables for column in table.columns}

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from myna.data.example import Message
 from myna.text2sql.asking import Answerer
+from myna.text2sql.prompt_settings import PromptSettings
 
 
 class Scripted:
     """Gives its answers in order, whatever is asked, and remembers what it was asked."""
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, *answers: str, prompt_settings: PromptSettings | None = None) -> None:
+        self.prompt_settings = prompt_settings or PromptSettings()
         self._answers = list(answers)
         self.conversations: list[list[Message]] = []
         self.grammars: list[str | None] = []
@@ -22,9 +24,6 @@ class Scripted:
         given, self._answers = self._answers[:count], self._answers[count:]
         assert len(given) == count, "asked more often than the test says"
         return given
-
-    def tokens(self, text: str) -> int:
-        return len(text) // 4
 
     def prepare_constraint(self) -> None:
         pass

@@ -120,7 +120,11 @@ def test_hints_are_those_that_asking_would_give_for_a_database_of_the_one_table(
     write_lines(source / "odd.tables.jsonl", [odd])
     write_lines(source / "odd.jsonl", [{"table_id": "2-1-1", "question": each, "sql": query} for each in asked])
     built = build_wikisql(source, tmp_path / "out", test_file="odd", hints=True)
-    assert json.loads((built.folder / "data.json").read_text("utf-8"))["source"]["hints"] is True
+    assert json.loads((built.folder / "data.json").read_text("utf-8"))["prompt"] == {
+        "samples": 0,
+        "hints": True,
+        "budget": 6_000,
+    }
     write_database(tmp_path / "one.sqlite", read_tables(source / "odd.tables.jsonl"))
     with Database.open(tmp_path / "one.sqlite") as database, ValueIndex.open(database) as index:
         found = [hints(index.matches(question)) for question in asked]

@@ -39,7 +39,7 @@ def names(relevant):
 
 
 def cut(question, budget, schema=SCHOOL, **options):
-    return relevant_schema(schema, question, budget=budget, tokens=count, **options)
+    return relevant_schema(schema, question, budget=budget, size=count, **options)
 
 
 def test_a_schema_that_fits_stays_whole():

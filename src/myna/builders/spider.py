@@ -19,9 +19,10 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from myna.builders.layout import Format, wants_text
@@ -32,10 +33,11 @@ from myna.errors import DatabaseError, DataError, QueryError, RecipeError
 from myna.runs import writing
 from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
-from myna.text2sql.prompt import question_messages
-from myna.text2sql.schema_text import sample_values, schema_text
+from myna.text2sql.prompt_settings import PromptSettings
+from myna.text2sql.prompter import Prompter, QuestionPrompt
 from myna.text2sql.spider import exact_set_match, single_quoted_values
 from myna.text2sql.surface import canonical
+from myna.text2sql.values import ValueIndex
 
 _TRAINING_FILES = ("train_spider.json", "train_others.json")
 _DEV_FILE = "dev.json"
@@ -65,6 +67,7 @@ def build_spider(
     model: str | None = None,
     format: Format = "auto",
     samples: int = 3,
+    hints: bool = False,
     size: int | None = None,
     valid_share: float = 0.1,
     test_share: float = 0.1,
@@ -74,32 +77,37 @@ def build_spider(
 
     folder: with the files above; `dev.json`, where it is, becomes the test split. format: `text` is one text with `Q:`
     and `A:`; `auto` takes `chat` unless `model`, a folder or hub id, has no chat template. samples: values shown of a
-    column of texts; 0 shows no values at all. size: at most this many examples of each split, chosen by a hash of
-    content and `seed`.
+    column of texts; 0 shows no values at all. hints: show the cells that a question names, as asking does; that reads
+    the databases at inference too, which published scores distinguish. size: at most this many examples of each split,
+    chosen by a hash of content and `seed`.
     valid_share, test_share: about which share of the training files' databases goes to validation and, where there is
     no `dev.json`, to testing; at least one of each while there are any to spare.
 
-    Questions are left out, and counted, whose database is missing or can't be opened, or whose gold SQL does not run.
+    Questions are left out, and counted, whose database is missing or can't be opened, or whose gold SQL does not run;
+    of training and validation also those whose prompt has no room for all that their SQL needs.
     Raises `DataError` for files that are missing or not Spider's, and for an `out` that is in the way; `RecipeError`
-    for a size, number of samples or shares that can't be.
+    for a size, number of samples or shares that can't be, and for hints in `text`; `MissingDependency` for hints
+    without the libraries that values are looked up with.
     """
     shares = Shares(valid_share, test_share)
-    if samples < 0 or (size is not None and size < 1):
-        raise RecipeError(f"--samples {samples}, --size {size}: expected at least 0 samples and a size of at least 1")
+    settings = PromptSettings(samples=samples, hints=hints)
+    if size is not None and size < 1:
+        raise RecipeError(f"--size {size}: expected at least 1")
     text = wants_text(format, model)
+    if text and hints:
+        raise RecipeError("--hints has no place in one text with Q: and A:; use --format chat, or no hints")
     asked, descriptions = _read_questions(folder), _read_descriptions(folder)
     source = {
         "builder": "spider",
         "folder": str(folder),
         "files": [file for file in asked if asked[file]],
         "format": "text" if text else "chat",
-        "samples": samples,
         **({"size": size} if size is not None else {}),
     }
-    with new_data_folder(out, source, seed=seed) as writer:
+    with new_data_folder(out, source, seed=seed, prompt=settings) as writer:
         by_split = _by_split(folder, asked, shares, seed, writer)
         chosen = {split: _choose(split, found, size, seed, writer) for split, found in by_split.items()}
-        prepared = _prepare(folder, [question for found in chosen.values() for question in found], samples, writer)
+        prepared = _prepare(folder, [question for found in chosen.values() for question in found], settings, writer)
         for split, found in chosen.items():
             _write(split, found, prepared, writer, text=text)
         _write_descriptions(writer, descriptions)
@@ -197,21 +205,21 @@ def _choose(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A database that questions are asked of. text: its schema. fails: gold SQL that does not run, and why."""
+    """A database that questions are asked of. prompts: by question. fails: gold SQL that does not run, and why."""
 
-    text: str
+    prompts: Mapping[str, QuestionPrompt]
     answers: Mapping[str, str]
     """Gold SQL that runs → as it is learnt."""
     fails: Mapping[str, str]
 
 
 def _prepare(
-    folder: Path, questions: Sequence[_Question], samples: int, writer: FolderWriter
+    folder: Path, questions: Sequence[_Question], settings: PromptSettings, writer: FolderWriter
 ) -> dict[str, _Prepared | DatabaseError]:
     """Copy and read the databases, and run the gold SQL on them."""
-    gold: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    asked: defaultdict[str, list[_Question]] = defaultdict(list)
     for question in questions:
-        gold[question.database][question.gold] = None
+        asked[question.database].append(question)
 
     def prepare(name: str) -> _Prepared | DatabaseError:
         place = writer.path / "databases" / name / f"{name}.sqlite"
@@ -219,12 +227,12 @@ def _prepare(
             place.parent.mkdir(parents=True)
             shutil.copyfile(_file(folder, name), place)
         try:
-            return _read_database(place, gold[name], samples)
+            return _read_database(place, asked[name], settings)
         except DatabaseError as error:
             shutil.rmtree(place.parent)
             return error
 
-    names = sorted(gold)
+    names = sorted(asked)
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # each database works in a process of its own
         prepared = dict(zip(names, threads.map(prepare, names), strict=True))
     for name in names:
@@ -233,16 +241,22 @@ def _prepare(
     return prepared
 
 
-def _read_database(path: Path, gold: Mapping[str, None], samples: int) -> _Prepared:
-    with Database.open(path, double_quoted_strings=True) as database:
-        shown = {table.name: sample_values(database, table, samples) for table in database.schema.tables}
+def _read_database(path: Path, asked: Sequence[_Question], settings: PromptSettings) -> _Prepared:
+    with ExitStack() as open_things:
+        database = open_things.enter_context(Database.open(path, double_quoted_strings=True))
+        index = None
+        if settings.hints:
+            folder = open_things.enter_context(TemporaryDirectory(prefix="myna-spider-"))
+            index = open_things.enter_context(ValueIndex.open(database, folder=Path(folder)))
+        prompter = Prompter.of(database, settings, index=index)
+        prompts = {question.question: prompter.prompt(question.question) for question in asked}
         answers, fails = {}, {}
-        for sql in gold:
+        for sql in dict.fromkeys(question.gold for question in asked):
             try:
                 answers[sql] = _answer(sql, database.run(sql), database)
             except QueryError as error:
                 fails[sql] = str(error)
-        return _Prepared(schema_text(database.schema, shown), answers, fails)
+        return _Prepared(prompts, answers, fails)
 
 
 def _answer(gold: str, result: Result, database: Database) -> str:
@@ -276,16 +290,19 @@ def _write(
             writer.skip("its gold SQL does not run")
             failing.append(f"{question.place} ({question.database}): {database.fails[question.gold]}")
         else:
-            answer = database.answers[question.gold]
+            answer, prompt = database.answers[question.gold], database.prompts[question.question]
+            if split != "test" and prompt.lacks(answer):
+                writer.skip("its prompt has no room for a table or column that its SQL needs")
+                continue
             facts = SqlFacts(question.database, question.gold, "spider", question.number)
-            writer.add(split, {**_form(question.question, database.text, answer, text), "sql": facts.as_dict()})
+            writer.add(split, {**_form(question.question, prompt, answer, text), "sql": facts.as_dict()})
     writer.notes += [f"left out, its gold SQL does not run: {case}" for case in failing[:_SHOWN]]
 
 
-def _form(question: str, schema: str, answer: str, text: bool) -> dict[str, Any]:
+def _form(question: str, prompt: QuestionPrompt, answer: str, text: bool) -> dict[str, Any]:
     if text:
-        return {"text": f"{schema}\nQ: {question}\nA: {answer}"}
-    return {"messages": [*question_messages(schema, question), {"role": "assistant", "content": answer}]}
+        return {"text": f"{prompt.schema_text}\nQ: {question}\nA: {answer}"}
+    return {"messages": [*prompt.messages, {"role": "assistant", "content": answer}]}
 
 
 def _write_descriptions(writer: FolderWriter, descriptions: Mapping[str, Any]) -> None:

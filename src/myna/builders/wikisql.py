@@ -8,8 +8,7 @@ stream from disk; nothing but their places is held in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.builders.layout import Format, wants_text
-from myna.builders.wikisql_hints import TableHints
+from myna.builders.wikisql_prompts import TablePrompts
 from myna.builders.wikisql_source import QuestionFile, find_stem, stems
 from myna.builders.writer import Built, FolderWriter, new_data_folder
 from myna.data.split import choose_validation
 from myna.errors import DataError, QueryError, RecipeError
 from myna.text2sql.facts import SqlFacts
-from myna.text2sql.prompt import question_messages
-from myna.text2sql.schema_text import schema_text
+from myna.text2sql.prompt_settings import PromptSettings
 from myna.text2sql.wikisql import (
     SqlStyle,
     WikiSQLQuestion,
     WikiSQLTable,
     official_sql,
-    schema_of,
     text_prompt,
     to_sql,
     write_database,
@@ -94,14 +91,14 @@ def build_wikisql(
         "files": {split: file.path.name for split, file in files.items()},
         "format": "text" if text else "chat",
         "sql_style": sql_style,
-        **({"hints": True} if hints else {}),
         "sizes": {split: count for split, count in sizes.items() if count is not None},
     }
-    with new_data_folder(out, source, seed=seed) as writer:
+    settings = PromptSettings(samples=0, hints=hints)
+    with new_data_folder(out, source, seed=seed, prompt=None if text else settings) as writer:
         splits = _splits(files, sizes, writer)
-        with TableHints() if hints else nullcontext() as table_hints:
+        with TablePrompts(settings) as prompts:
             for split in splits:
-                _write_examples(split, writer, text=text, style=sql_style, hints=table_hints)
+                _write_examples(split, writer, style=sql_style, prompts=None if text else prompts)
         _write_databases(splits, writer)
         _add_notes(folder, files, splits, writer, seed)
     return writer.built(out)
@@ -164,9 +161,8 @@ def _splits(files: Mapping[str, QuestionFile], sizes: Mapping[str, int | None], 
     return splits
 
 
-def _write_examples(
-    split: _Split, writer: FolderWriter, *, text: bool, style: SqlStyle, hints: TableHints | None
-) -> None:
+def _write_examples(split: _Split, writer: FolderWriter, *, style: SqlStyle, prompts: TablePrompts | None) -> None:
+    """prompts: of conversations; None for texts."""
     for question, table in split.file.read(split.chosen):
         split.asked.add(table.id)
         answer = to_sql(question.query, table, style)
@@ -177,8 +173,7 @@ def _write_examples(
             line=question.line,
             query=question.query.as_dict(),
         )
-        named = hints.of(question.question, table) if hints is not None else ()
-        form = _text(question, table, answer) if text else _chat(question, table, answer, named)
+        form = _text(question, table, answer) if prompts is None else _chat(prompts, question, table, answer)
         writer.add(split.name, {**form, "sql": facts.as_dict()})
 
 
@@ -186,9 +181,8 @@ def _text(question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[s
     return {"text": f"{text_prompt(question.question, table)} {answer}"}
 
 
-def _chat(question: WikiSQLQuestion, table: WikiSQLTable, answer: str, hints: Sequence[str]) -> dict[str, Any]:
-    asked = question_messages(schema_text(schema_of(table)), question.question, hints=hints)
-    return {"messages": [*asked, {"role": "assistant", "content": answer}]}
+def _chat(prompts: TablePrompts, question: WikiSQLQuestion, table: WikiSQLTable, answer: str) -> dict[str, Any]:
+    return {"messages": [*prompts.of(question.question, table), {"role": "assistant", "content": answer}]}
 
 
 def _write_databases(splits: list[_Split], writer: FolderWriter) -> None:

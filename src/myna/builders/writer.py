@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from myna.errors import DataError
+from myna.models.adapters import PROMPT
 from myna.runs import write_folder
+from myna.text2sql.prompt_settings import PromptSettings
 
 SPLITS = ("train", "valid", "test")
 
@@ -48,6 +50,7 @@ class FolderWriter:
     """An unfinished data folder at `path`. Made by `new_data_folder`."""
 
     path: Path
+    prompt: PromptSettings | None = None
     databases: dict[str, str] = field(default_factory=dict)
     """Name → where it is: a path relative to the folder, an absolute one, or a URL without password."""
     notes: list[str] = field(default_factory=list)
@@ -81,6 +84,7 @@ class FolderWriter:
         made = {
             "source": source,
             "seed": seed,
+            PROMPT: self.prompt.as_dict() if self.prompt is not None else None,
             "splits": splits,
             "skipped": dict(self._skipped),
             "notes": self.notes,
@@ -96,8 +100,12 @@ class FolderWriter:
 
 
 @contextmanager
-def new_data_folder(out: Path, source: Mapping[str, Any], *, seed: int | None = None) -> Iterator[FolderWriter]:
+def new_data_folder(
+    out: Path, source: Mapping[str, Any], *, seed: int | None = None, prompt: PromptSettings | None = None
+) -> Iterator[FolderWriter]:
     """Give a writer for the new data folder `out`; `source` says in `data.json` how it was made.
+
+    prompt: what its prompts show of databases, for asking alike whatever learns them.
 
     The folder stands there when the block ends well. Raises `DataError` when something stands at `out` already that
     is not an older data folder of the same builder, or when no example was written; `ResourceError` (disk full) and
@@ -105,7 +113,7 @@ def new_data_folder(out: Path, source: Mapping[str, Any], *, seed: int | None = 
     """
     _check_place(out, source)
     with write_folder(out) as partial, ExitStack() as files:
-        writer = FolderWriter(partial)
+        writer = FolderWriter(partial, prompt)
         files.callback(lambda: [file.close() for file in writer._files.values()])
         yield writer
         if not writer._counts:

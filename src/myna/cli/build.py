@@ -97,6 +97,7 @@ def spider(
     model: str | None = None,
     format: Format = "auto",
     samples: int = 3,
+    hints: Annotated[bool, Parameter(negative="")] = False,
     size: int | None = None,
     valid_share: float = 0.1,
     test_share: float = 0.1,
@@ -117,6 +118,8 @@ def spider(
         Conversations, one text with Q: and A:, or what suits the model.
     samples
         Values of each text column that the schema shows; 0 shows none.
+    hints
+        Show the cells that a question names, as asking does.
     size
         At most so many examples of each split.
     valid_share
@@ -135,6 +138,7 @@ def spider(
             model=model,
             format=format,
             samples=samples,
+            hints=hints,
             size=size,
             valid_share=valid_share,
             test_share=test_share,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,13 +105,18 @@ class Examples(Sequence[Example]):
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """An opened data folder. `notes` are lines for a person: what was split off, left out or looks wrong."""
+    """An opened data folder.
+
+    notes: lines for a person, what was split off, left out or looks wrong. made: what its `data.json` says of how it
+    was made; empty without one.
+    """
 
     path: Path
     train: Examples
     valid: Examples | None
     test: Examples | None
     notes: tuple[str, ...]
+    made: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_folder(
@@ -136,7 +142,8 @@ def open_folder(
         if held_out.any():
             opened["valid"], train = train.subset(held_out), train.subset(~held_out)
         notes.append(_split_note(path, train, opened["valid"], seed))
-    return DataFolder(path, train, opened["valid"], opened["test"], tuple(notes))
+    made, problems = _made(path)
+    return DataFolder(path, train, opened["valid"], opened["test"], (*notes, *problems), made)
 
 
 def open_split(
@@ -144,6 +151,17 @@ def open_split(
 ) -> Examples:
     """Open one split that has a file of its own, such as test.jsonl. Raises what `open_folder` raises."""
     return _open(_file(path, name), keys or Keys(), on_bad_example, 0)[0]
+
+
+def _made(folder: Path) -> tuple[Mapping[str, Any], list[str]]:
+    """Return what `data.json` says, and what is wrong with it: the examples can be learnt without it."""
+    try:
+        content = json.loads((folder / "data.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, ValueError) as error:
+        return {}, [f"data.json can't be read ({error}): how the data was made is not remembered"]
+    return (content, []) if isinstance(content, dict) else ({}, ["data.json holds no JSON object and is not used"])
 
 
 def _open_optional(

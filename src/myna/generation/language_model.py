@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +56,11 @@ class LanguageModel:
     model.generate("How many singers are there?").text
     """
 
-    def __init__(self, model: Model, builder: PromptBuilder) -> None:
+    def __init__(self, model: Model, builder: PromptBuilder, note: Mapping[str, Any] | None = None) -> None:
+        """note: what was noted with the model and its adapter (`myna.json`), for who writes its prompts."""
         self.model = model
         self.builder = builder
+        self.note: Mapping[str, Any] = note or {}
 
     def generate(
         self,

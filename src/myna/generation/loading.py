@@ -7,7 +7,7 @@ from typing import Literal
 
 from myna.engines import choose
 from myna.generation.language_model import LanguageModel
-from myna.models.adapters import read_adapter
+from myna.models.adapters import model_note, read_adapter, read_note
 from myna.models.files import find
 from myna.prompts.builder import PromptBuilder
 
@@ -30,8 +30,9 @@ def load(
     files = find(model)
     builder = PromptBuilder.load(files.folder)
     if adapter_path is None:
-        return LanguageModel(chosen.load(files, dtype=dtype, device=device), builder)
-    spec, tensors = read_adapter(Path(adapter_path).expanduser(), files)
+        return LanguageModel(chosen.load(files, dtype=dtype, device=device), builder, model_note(files))
+    path = Path(adapter_path).expanduser()
+    spec, tensors = read_adapter(path, files)
     loaded = chosen.load(files, adapter=spec, dtype=dtype, device=device)
     loaded.load_trainable(tensors)
-    return LanguageModel(loaded, builder)
+    return LanguageModel(loaded, builder, {**model_note(files), **read_note(path)})

@@ -3,7 +3,7 @@
 Schema and question go in; a smaller schema comes out, in the schema's own order, and what was left out. A table counts
 by the question's words among its names and comments, rare words more than common ones, by the cells that the question
 names, and by the tables next to it: foreign keys and columns that few tables share lead from one to the other, so that
-joins stay possible. The same arguments give the same schema. Knows no model but for how it counts tokens.
+joins stay possible. The same arguments give the same schema. Knows no model.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def relevant_schema(
     question: str,
     *,
     budget: int,
-    tokens: Callable[[str], int],
+    size: Callable[[str], int],
     samples: Samples | None = None,
     values: Sequence[ValueMatch] = (),
     dialect: str = "sqlite",
 ) -> Relevant:
-    """Return the part of `schema` whose `schema_text` takes at most `budget` tokens: all of it where that fits.
+    """Return the part of `schema` whose `schema_text` has at most the size `budget`: all of it where that fits.
 
-    tokens: how many tokens a text takes; a schema's are counted line by line. samples, dialect: as the text will be
+    size: of a text, in tokens or bytes; a schema's is added up line by line. samples, dialect: as the text will be
     written with. values: the cells that the question names, from `ValueIndex.matches`. One table is shown even when
     its keys alone exceed the budget; a foreign key is, where its table is.
     """
-    size = _Size(tokens, samples, dialect)
-    if size.fits(schema.tables, budget):
+    sizes = _Sizes(size, samples, dialect)
+    if sizes.fit(schema.tables, budget):
         return Relevant(schema)
     known = _known(schema)
     of_tables, of_columns = _weights(schema, known, question, values)
@@ -79,13 +79,13 @@ def relevant_schema(
         ]
     ranked = sorted(range(len(of_tables)), key=lambda place: (-of_tables[place], -len(known.links[place]), place))
     shown: dict[int, Table] = {}
-    left, widest, too_large = budget - size.always, int(_WIDEST * budget), 0
+    left, widest, too_large = budget - sizes.always, int(_WIDEST * budget), 0
     for place in ranked:
         table = schema.tables[place]
-        cost = size.of(table)
+        cost = sizes.of(table)
         if cost > widest:
-            table = _narrowed(table, known.keys[place], of_columns[place], size, min(left, widest))
-            cost = size.of(table)
+            table = _narrowed(table, known.keys[place], of_columns[place], sizes, min(left, widest))
+            cost = sizes.of(table)
         if cost <= left or not shown:
             shown[place] = table
             left -= cost
@@ -101,21 +101,21 @@ def nearest_tables(schema: Schema, question: str, *, count: int, values: Sequenc
     if len(schema.tables) <= count:
         return schema
     # a table takes a line, so that lines count tables
-    return relevant_schema(schema, question, budget=count, tokens=lambda text: text.count("\n"), values=values).schema
+    return relevant_schema(schema, question, budget=count, size=lambda text: text.count("\n"), values=values).schema
 
 
-class _Size:
-    """Counts the tokens of tables."""
+class _Sizes:
+    """Measures tables."""
 
-    def __init__(self, tokens: Callable[[str], int], samples: Samples | None, dialect: str) -> None:
-        self._tokens, self._samples, self._dialect = tokens, samples, dialect
-        self.always = tokens("")  # what a tokenizer adds to every text
+    def __init__(self, size: Callable[[str], int], samples: Samples | None, dialect: str) -> None:
+        self._size, self._samples, self._dialect = size, samples, dialect
+        self.always = size("")  # what a tokenizer adds to every text
 
     def of(self, table: Table) -> int:
         line = schema_text(Schema((table,)), self._samples, dialect=self._dialect)
-        return self._tokens(line + "\n") - self.always
+        return self._size(line + "\n") - self.always
 
-    def fits(self, tables: Sequence[Table], budget: int) -> bool:
+    def fit(self, tables: Sequence[Table], budget: int) -> bool:
         total = self.always
         for table in tables:
             total += self.of(table)
@@ -258,7 +258,7 @@ def _of_column(column: Column, alike: Mapping[str, float]) -> float:
     return named + _OF_COMMENT * commented
 
 
-def _narrowed(table: Table, keys: frozenset[str], weights: Mapping[str, float], size: _Size, most: int) -> Table:
+def _narrowed(table: Table, keys: frozenset[str], weights: Mapping[str, float], sizes: _Sizes, most: int) -> Table:
     """Return a table with its keys and as many of its other columns as fit, those first that matter most."""
     places = {column.name: place for place, column in enumerate(table.columns)}
     others = sorted(places.keys() - keys, key=lambda name: (-weights.get(name, 0.0), places[name]))
@@ -266,7 +266,7 @@ def _narrowed(table: Table, keys: frozenset[str], weights: Mapping[str, float], 
     least, beyond = 0, len(others) + 1
     while beyond - least > 1:
         middle = (least + beyond) // 2
-        if size.of(_with_columns(table, keys.union(others[:middle]))) <= most:
+        if sizes.of(_with_columns(table, keys.union(others[:middle]))) <= most:
             least = middle
         else:
             beyond = middle

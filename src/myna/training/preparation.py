@@ -19,7 +19,15 @@ from myna.data.hub import fetch_dataset
 from myna.engines import choose
 from myna.engines.base import Engine, Model, OptimizerSpec
 from myna.errors import AdapterError, DataError
-from myna.models.adapters import AdapterSpec, initial_tensors, read_adapter, read_note, resolve, tensor_shapes
+from myna.models.adapters import (
+    PROMPT,
+    AdapterSpec,
+    initial_tensors,
+    read_adapter,
+    read_note,
+    resolve,
+    tensor_shapes,
+)
 from myna.models.files import ModelFiles, find
 from myna.models.origin import other_base
 from myna.prompts.builder import PromptBuilder
@@ -61,7 +69,9 @@ class Prepared:
     @property
     def note(self) -> dict[str, Any]:
         """What stands beside the adapter, so that it is tested and asked as it was trained."""
+        made = self.folder.made
         return {
+            **({PROMPT: made[PROMPT]} if PROMPT in made else {}),
             "mask_prompt": self.recipe.mask_prompt,
             "max_seq_length": self.recipe.max_seq_length,
             "keys": asdict(keys_of(self.recipe)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -31,10 +32,10 @@ from myna.databases import Database, Limits
 from myna.databases.address import Address
 from myna.errors import DataError, QueryError, RecipeError
 from myna.text2sql.facts import SqlFacts
-from myna.text2sql.prompt import question_messages
-from myna.text2sql.schema_text import sample_values, schema_text
+from myna.text2sql.prompt_settings import PromptSettings
+from myna.text2sql.prompter import Prompter
 from myna.text2sql.surface import canonical
-from myna.text2sql.values import ValueIndex, hints
+from myna.text2sql.values import ValueIndex
 
 Languages: TypeAlias = Literal["en", "zh", "both"]
 
@@ -81,8 +82,11 @@ def build_database(
     or examples that don't fit it, and an `out` that is in the way; `RecipeError` for settings that can't be.
     """
     shares = Shares(valid_share, test_share)
-    if size < 1 or samples < 0:
-        raise RecipeError(f"--size {size}, --samples {samples}: expected at least 1 pair and at least 0 samples")
+    if size < 1:
+        raise RecipeError(f"--size {size}: expected at least 1 pair")
+    settings = PromptSettings(samples=samples)
+    if values == "private":
+        settings = settings.without_values()
     languages: tuple[Language, ...] = ("en", "zh") if language == "both" else (language,)
     with Database.open(url, limits=Limits(seconds=_SECONDS)) as database:
         known = profile(database, seed=seed)
@@ -93,9 +97,8 @@ def build_database(
             "size": size,
             "language": language,
             "values": values,
-            "samples": samples,
         }
-        with new_data_folder(out, source, seed=seed) as writer:
+        with new_data_folder(out, source, seed=seed, prompt=settings) as writer:
             private = Disguise(seed) if values == "private" else None
             own = _own_pairs(examples, database, shares, seed, writer) if examples is not None else []
             chosen = _choose(database, known, size, len(languages), seed, writer)
@@ -103,8 +106,7 @@ def build_database(
             pairs = [*own, *_unambiguous(made, {pair.question for pair in own}, writer)]
             if not pairs:
                 raise DataError(f"{database.name}: nothing can be asked of it{_why_nothing(known)}")
-            place = _place(Address.parse(url))
-            _write(database, place, pairs, samples if private is None else 0, private is None, writer)
+            _write(database, _place(Address.parse(url)), pairs, settings, writer)
             _add_notes(known, len(chosen), private is not None, writer)
     return writer.built(out)
 
@@ -222,23 +224,31 @@ def _place(address: Address) -> str:
 
 
 def _write(
-    database: Database, place: str, pairs: Sequence[_Pair], samples: int, with_hints: bool, writer: FolderWriter
+    database: Database, place: str, pairs: Sequence[_Pair], settings: PromptSettings, writer: FolderWriter
 ) -> None:
+    """Write the pairs with the prompts that asking makes.
+
+    Of a schema beyond the budget a prompt may lack what its SQL needs: that teaches nothing, so it is no training.
+    """
     name = Path(place.partition("?")[0]).stem or "database"
-    shown = {table.name: sample_values(database, table, samples) for table in database.schema.tables}
-    schema = schema_text(database.schema, shown, dialect=database.dialect)
     writer.databases[name] = place
-    index = ValueIndex.open(database) if with_hints else None
-    try:
+    cut = 0
+    with ValueIndex.open(database) if settings.hints else nullcontext() as index:
+        prompter = Prompter.of(database, settings, index=index)
         for number, pair in enumerate(pairs, start=1):
-            named = hints(index.matches(pair.question), dialect=database.dialect) if index is not None else ()
-            messages = question_messages(schema, pair.question, hints=named, dialect=database.dialect)
+            prompt = prompter.prompt(pair.question)
+            cut += not prompt.shown.is_whole
+            if pair.side != "test" and prompt.lacks(pair.sql, dialect=database.dialect):
+                writer.skip("training pairs whose prompt has no room for a table or column that their SQL needs")
+                continue
             answer = {"role": "assistant", "content": pair.sql}
             facts = SqlFacts(name, pair.sql, "database", number)
-            writer.add(pair.side, {"messages": [*messages, answer], "sql": facts.as_dict()})
-    finally:
-        if index is not None:
-            index.close()
+            writer.add(pair.side, {"messages": [*prompt.messages, answer], "sql": facts.as_dict()})
+    if cut:
+        writer.notes.append(
+            f"the schema takes more than {settings.budget:,} bytes, so {cut:,} prompts show the part of it that is "
+            "nearest to their question"
+        )
 
 
 def _why_nothing(known: Profile) -> str:

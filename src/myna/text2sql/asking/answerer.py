@@ -1,6 +1,7 @@
 """What answers a conversation: a protocol, and the loaded model that keeps it.
 
-Asking needs texts for a conversation and a count of tokens, nothing else of a model. Knows no SQL and no database.
+Asking needs texts for a conversation and how a model's prompts were made, nothing else of it. Knows no SQL and no
+database.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from myna.errors import RecipeError
 from myna.generation import LanguageModel, Sampling
 from myna.generation.language_model import GREEDY
 from myna.text2sql.constraint import Constrainer
+from myna.text2sql.prompt_settings import PromptSettings
 
 DIVERSE = Sampling(temperature=0.7, top_p=0.95)
 """How candidates beyond the first are drawn when nothing else is said."""
@@ -21,11 +23,12 @@ DIVERSE = Sampling(temperature=0.7, top_p=0.95)
 class Answerer(Protocol):
     """Answers conversations."""
 
+    @property
+    def prompt_settings(self) -> PromptSettings:
+        """What the prompts show that it was trained with."""
+
     def answers(self, conversation: Sequence[Message], *, count: int, grammar: str | None) -> list[str]:
         """Return `count` answers, the likeliest first; each held to `grammar` where there is one."""
-
-    def tokens(self, text: str) -> int:
-        """Return how many tokens a text takes in a prompt."""
 
     def prepare_constraint(self) -> None:
         """Make ready for grammars. Raises `MissingDependency` or `PromptError` where that can't be."""
@@ -35,22 +38,27 @@ class ModelAnswerer:
     """Answers with a loaded model: the first greedily, all others drawn by `sampling`."""
 
     def __init__(self, model: LanguageModel, *, max_tokens: int = 256, sampling: Sampling | None = None) -> None:
-        """max_tokens: of an answer. sampling: of the candidates beyond the first. Raises `RecipeError`."""
+        """max_tokens: of an answer. sampling: of the candidates beyond the first.
+
+        Raises `RecipeError`, and `ModelError` when what the model's folder says of its prompts can't be kept to.
+        """
         if max_tokens < 1:
             raise RecipeError(f"max_tokens is {max_tokens}; expected 1 or more")
         self._model = model
+        self._prompt_settings = PromptSettings.of(model.note)
         self._max_tokens = max_tokens
         self._sampling = DIVERSE if sampling is None or sampling.temperature == 0 else sampling
         self._constrainer: Constrainer | None = None
+
+    @property
+    def prompt_settings(self) -> PromptSettings:
+        """See `Answerer`."""
+        return self._prompt_settings
 
     def answers(self, conversation: Sequence[Message], *, count: int, grammar: str | None) -> list[str]:
         """See `Answerer`. Raises `PromptError` (the chat template refuses) and `ResourceError`."""
         first = self._generate(conversation, 1, GREEDY, grammar)
         return first if count == 1 else first + self._generate(conversation, count - 1, self._sampling, grammar)
-
-    def tokens(self, text: str) -> int:
-        """See `Answerer`."""
-        return len(self._model.prompt_tokens(text, raw=True)) if text else 0
 
     def prepare_constraint(self) -> None:
         """See `Answerer`."""

@@ -58,7 +58,8 @@ def ask(
     samples: candidates that vote by their results; the first is the likeliest, the others are drawn by `sampling`.
     constrain: hold the SQL to the schema, or also its values to what the tables have and the question names, or to
     nothing; None takes what measures best and can be had. repairs: how often an error may go back to the model, 0 to 2.
-    values: cells of the database in the prompt, those that the question names and a few samples. time_limit: seconds
+    values: cells of the database in the prompt, as the model was trained with: those that the question names and a few
+    samples. False shows none. time_limit: seconds
     of each query. max_tokens: of an answer.
 
     Raises `DatabaseError`, `ModelError`, `AdapterError`, `PromptError`, `RecipeError` (a setting out of range),
@@ -106,7 +107,7 @@ class Asker:
         self.listener: Listener = listener or (lambda progress, detail: None)
         self._chosen = constrain is not None
         constrain, self._notes = _what_can_be_had(constrain, answerer)
-        self._briefer = Briefer(database, answerer, constrain=constrain, values=values)
+        self._briefer = Briefer(database, answerer.prompt_settings, constrain=constrain, values=values)
 
     def ask(self, question: str) -> Answer:
         """Answer a question. Raises what `ask` raises but for model and adapter."""

@@ -2,33 +2,27 @@
 
 A question goes in; the conversation to answer comes out, as training data has it, with the part of the schema that it
 shows. Cells of the database get into it only as sample values and as hints for what the question names, each on one
-line and cut. Knows no model but for how it counts tokens.
+line and cut. Knows no model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, TypeAlias
 
 from myna.data.example import Message
 from myna.databases import Database, Schema
 from myna.errors import DatabaseError, MissingDependency, RecipeError
-from myna.text2sql.asking.answerer import Answerer
 from myna.text2sql.grammar import MAX_TABLES, Values, grammar
-from myna.text2sql.prompt import question_messages
-from myna.text2sql.relevant import Relevant, nearest_tables, relevant_schema
-from myna.text2sql.schema_text import sample_values, schema_text
-from myna.text2sql.values import ValueIndex, ValueMatch, contents, hints
+from myna.text2sql.prompt_settings import PromptSettings
+from myna.text2sql.prompter import Prompter
+from myna.text2sql.relevant import Relevant, nearest_tables
+from myna.text2sql.values import ValueIndex, contents
 
 Constrain: TypeAlias = Literal["off", "schema", "content"]
 """What answers are held to: nothing, the schema, or also the values that the tables have and the question names."""
 
-SAMPLES = 3
-"""Sample values of a column in the prompt, as data builders show them."""
-BUDGET = 2_000
-"""Tokens that the schema may take in a prompt."""
 _SHOWN = 5
 _FREE = "nothing in the question is a value of the database, so conditions were free to hold any"
 
@@ -46,8 +40,10 @@ class Briefing:
 class Briefer:
     """Makes the briefings for one database. Close it."""
 
-    def __init__(self, database: Database, answerer: Answerer, *, constrain: Constrain, values: bool) -> None:
-        """Raises `DatabaseError` when there is nothing to ask for, `RecipeError` for settings that contradict each
+    def __init__(self, database: Database, settings: PromptSettings, *, constrain: Constrain, values: bool) -> None:
+        """settings: those of the prompts that the model was trained with. values: whether cells may be looked at.
+
+        Raises `DatabaseError` when there is nothing to ask for, `RecipeError` for settings that contradict each
         other and, where answers are to be held to content, what `ValueIndex.open` raises.
         """
         if constrain == "content" and not values:
@@ -58,48 +54,29 @@ class Briefer:
         if not any(table.columns for table in schema.tables):
             raise DatabaseError(f"{database.name}: there is no table in it, so there is nothing to ask")
         self._database = database
-        self._tokens = cache(answerer.tokens)  # the same tables are counted for every question
         self._constrain = constrain
-        self._index, self._notes = _open_index(database, constrain) if values else (None, ())
-        shown = schema.tables if values else ()
-        self._samples = {table.name: sample_values(database, table, SAMPLES) for table in shown}
+        looked_up = values and (settings.hints or constrain == "content")
+        self._index, self._notes = _open_index(database, constrain) if looked_up else (None, ())
+        self._prompter = Prompter.of(database, settings if values else settings.without_values(), index=self._index)
 
     def brief(self, question: str) -> Briefing:
         """Return the briefing for a question."""
-        dialect = self._database.dialect
-        found = self._index.matches(question) if self._index is not None else ()
-        relevant = relevant_schema(
-            self._database.schema,
-            question,
-            budget=BUDGET,
-            tokens=self._tokens,
-            samples=self._samples,
-            values=found,
-            dialect=dialect,
-        )
-        schema = relevant.schema
-        shown = {table.name for table in schema.tables}
-        messages = question_messages(
-            schema_text(schema, self._samples, dialect=dialect),
-            question,
-            hints=hints([match for match in found if match.table in shown], dialect=dialect),
-            dialect=dialect,
-        )
-        held, notes = self._grammar(question, schema, found)
-        return Briefing(messages, schema, held, (*self._notes, *_left_out(relevant), *notes))
+        prompt = self._prompter.prompt(question)
+        held, notes = self._grammar(question, prompt.shown.schema)
+        notes = (*self._notes, *_left_out(prompt.shown), *notes)
+        return Briefing(prompt.messages, prompt.shown.schema, held, notes)
 
     def close(self) -> None:
         """Close the index of values; harmless when called twice."""
         if self._index is not None:
             self._index.close()
 
-    def _grammar(
-        self, question: str, schema: Schema, found: Sequence[ValueMatch]
-    ) -> tuple[str | None, tuple[str, ...]]:
+    def _grammar(self, question: str, schema: Schema) -> tuple[str | None, tuple[str, ...]]:
         """Return the grammar of the answer, and what a person should know of it."""
         if self._constrain == "off":
             return None, ()
         notes = []
+        found = self._index.matches(question) if self._index is not None and len(schema.tables) > MAX_TABLES else ()
         near = nearest_tables(schema, question, count=MAX_TABLES, values=found)
         if near is not schema:
             schema = near
