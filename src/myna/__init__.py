@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
 The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `load`, `fuse`,
-`Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that `import myna` stays light
-and loads no tensor library.
+`convert`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that `import myna`
+stays light and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from myna.errors import MynaError
     from myna.evaluation import test
-    from myna.exporting import fuse
+    from myna.exporting import convert, fuse
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
     from myna.reports.comparing import compare
@@ -36,6 +36,7 @@ __all__ = [
     "__version__",
     "ask",
     "compare",
+    "convert",
     "demo",
     "fuse",
     "learning_curve",
@@ -52,6 +53,7 @@ _HOMES = {
     "Recipe": "myna.recipe",
     "ask": "myna.text2sql.asking",
     "compare": "myna.reports.comparing",
+    "convert": "myna.exporting",
     "demo": "myna.starter.demo",
     "fuse": "myna.exporting",
     "learning_curve": "myna.studies.learning_curve",

@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Models": (
         Command("model get", "model:get", "Download a model from the hub"),
         Command("model info", "model:info", "Tell a model's architecture, size, layers and tokenizer"),
+        Command("model convert", "convert:convert", "Convert between Hugging Face, MLX, Mistral's releases and PEFT"),
         Command("model quantize", "quantize:quantize", "Pack a model's weights in few bits, to train on and to run"),
     ),
     "Training": (
