@@ -52,7 +52,6 @@ class DemoDisplay:
         self._working = ExitStack()
         self._work: str = ""
         self._listener: Any = None
-        self._asked_untrained = False
 
     def __call__(self, event: DemoEvent) -> None:
         """Show an event."""
@@ -112,10 +111,10 @@ class DemoDisplay:
         self._prose(step.words)
 
     def _command(self, command: Command) -> None:
-        """Show a command and that it is at work. The same question to the untrained model is shown once in full."""
-        first = command.work != "ask" or command.work != self._work
+        """Show a command and that it is at work; of those that ask the untrained model, the first stands for all."""
+        repeated = command.work == self._work == "ask" and "--adapter-path" not in command.arguments
         self._work = command.work
-        if first or "--adapter-path" in command.arguments:
+        if not repeated:
             self._print("\n" + emphasis(_wrapped(command.arguments, self._width()), "1;32", self._stream))
         if command.work == "score":
             self._listener = None

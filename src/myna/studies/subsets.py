@@ -40,7 +40,8 @@ def checked_sizes(sizes: Sequence[int], examples: int) -> tuple[int, ...]:
 def write_subset(folder: DataFolder, size: int, out: Path, *, seed: int) -> None:
     """Write the data folder `out` with `size` of the training examples of `folder`.
 
-    Raises `ResourceError` when the disk is full, `RunError` when writing is not permitted.
+    Raises `DataError` for a damaged data.json, `ResourceError` when the disk is full, `RunError` when writing is not
+    permitted.
     """
     chosen = np.asarray(fixed_selection(len(folder.train), size, seed), np.int64)
     with write_folder(out) as partial:
@@ -58,11 +59,11 @@ def _write(examples: Examples, path: Path) -> None:
 
 def _made(data: Path, size: int, seed: int) -> dict[str, Any]:
     """Return the whole folder's `data.json` for a part of it: databases stay where they are."""
-    note = data / "data.json"
-    whole = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     places = {
         name: place if "://" in place else str((data / place).resolve())
-        for name, place in named_databases(data).items()
+        for name, place in named_databases(data).items()  # says what is wrong with a data.json that can't be read
     }
+    note = data / "data.json"
+    whole = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     kept = {key: value for key, value in whole.items() if key not in ("splits", "skipped", "notes")}
     return {**kept, "databases": places, "part": {"of": str(data), "size": size, "seed": seed}}
