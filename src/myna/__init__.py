@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
-The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `load`, `fuse`,
-`convert`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that `import myna`
-stays light and loads no tensor library.
+The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `learn`, `load`,
+`fuse`, `convert`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that
+`import myna` stays light and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from myna.starter.demo import demo
     from myna.studies.learning_curve import learning_curve
     from myna.text2sql.asking import ask
+    from myna.text2sql.learning import learn
     from myna.text2sql.scoring import score
     from myna.training import resume, train
 
@@ -39,6 +40,7 @@ __all__ = [
     "convert",
     "demo",
     "fuse",
+    "learn",
     "learning_curve",
     "load",
     "load_recipe",
@@ -56,6 +58,7 @@ _HOMES = {
     "convert": "myna.exporting",
     "demo": "myna.starter.demo",
     "fuse": "myna.exporting",
+    "learn": "myna.text2sql.learning",
     "learning_curve": "myna.studies.learning_curve",
     "load": "myna.generation",
     "load_recipe": "myna.recipe",

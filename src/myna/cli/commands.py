@@ -50,6 +50,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "Using": (
         Command("ask", "ask:ask", "Ask a database in words: SQL, its rows, a chart; or a conversation"),
+        Command("learn", "learn:learn", "Train a run further on corrections; keep the better of old and new"),
         Command("generate", "generate:generate", "Answer a prompt, or a file of prompts"),
         Command("chat", "chat:chat", "Talk with a model"),
         Command("fuse", "fuse:fuse", "Fuse an adapter into a model folder of its own"),

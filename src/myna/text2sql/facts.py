@@ -15,6 +15,9 @@ from typing import Any
 from myna.data.example import Example
 from myna.errors import DataError
 
+NOTE = "data.json"
+"""Says how a data folder was made."""
+
 
 @dataclass(frozen=True, slots=True)
 class SqlFacts:
@@ -62,14 +65,30 @@ def named_databases(folder: Path) -> Mapping[str, str]:
 
     Empty when its `data.json` names none. Raises `DataError` when that can't be read.
     """
-    note = folder / "data.json"
+    named = data_note(folder).get("databases", {})
+    if not isinstance(named, dict) or not all(isinstance(place, str) for place in named.values()):
+        raise DataError(f'{folder / NOTE}: "databases" must say where each database is, {{"NAME": "PATH OR URL"}}')
+    return named
+
+
+def official_folder(folder: Path) -> Path:
+    """Return where a data folder has the files of its benchmark's own evaluator: `official/`, or what `data.json` says.
+
+    Raises `DataError` when that can't be read.
+    """
+    return folder / str(data_note(folder).get("official") or "official")
+
+
+def data_note(folder: Path) -> Mapping[str, Any]:
+    """Return what `data.json` says of how a data folder was made; empty without one.
+
+    Raises `DataError` when it can't be read.
+    """
+    note = folder / NOTE
     try:
         content = json.loads(note.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise DataError(f"{note}: can't be read ({error}); build the data folder again") from error
-    named = content.get("databases", {}) if isinstance(content, dict) else {}
-    if not isinstance(named, dict) or not all(isinstance(place, str) for place in named.values()):
-        raise DataError(f'{note}: "databases" must say where each database is, {{"NAME": "PATH OR URL"}}')
-    return named
+    return content if isinstance(content, dict) else {}

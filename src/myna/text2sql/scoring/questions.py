@@ -19,7 +19,7 @@ from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
 from myna.errors import DataError, did_you_mean
 from myna.evaluation import fixed_selection
-from myna.text2sql.facts import SqlFacts, named_databases
+from myna.text2sql.facts import SqlFacts, named_databases, official_folder
 from myna.text2sql.scoring.places import Place
 
 _EDGE = 2**20
@@ -128,7 +128,7 @@ def places_of(data: Path, questions: tuple[Question, ...], databases: Path | Non
 
 
 def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | None, where: str) -> Place:
-    if databases is not None and (found := _find(databases, name)) is not None:
+    if databases is not None and (found := find_database(databases, name)) is not None:
         return Place(str(found), _official(data, name))
     if name not in named:
         looked = f"neither in {databases} nor in data.json" if databases is not None else "not in data.json"
@@ -148,7 +148,8 @@ def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | No
     return Place(str(path), _official(data, name))
 
 
-def _find(databases: Path, name: str) -> Path | None:
+def find_database(databases: Path, name: str) -> Path | None:
+    """Return NAME.sqlite, NAME.db or NAME/NAME.sqlite in the folder `databases`, None when none of them is there."""
     layouts = (f"{name}.sqlite", f"{name}.db", f"{name}/{name}.sqlite")
     if any(part in ("", "..") for part in Path(name).parts) or Path(name).is_absolute():
         return None  # a name is no path out of the folder
@@ -156,7 +157,8 @@ def _find(databases: Path, name: str) -> Path | None:
 
 
 def _official(data: Path, name: str) -> str | None:
-    files = (data / "official" / f"{name}.db", data / "official" / "tables.json")
+    folder = official_folder(data)
+    files = (folder / f"{name}.db", folder / "tables.json")
     return next((str(path) for path in files if path.is_file()), None)
 
 
