@@ -16,7 +16,7 @@ from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import emphasis
 from myna.errors import MissingDependency
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
+_LIBRARIES = ("torch", "mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 _OPTIONAL = {"datasets": "hf_dataset in a recipe reads data sets of the hub"}
 _CAPABILITIES = {
     "avx2": "AVX2",
@@ -72,11 +72,14 @@ def _engine() -> dict[str, Any]:
     from myna.engines import choose
 
     engine = choose("auto")
-    return {
+    found: dict[str, Any] = {
         "engine": engine.name,
         "device": asdict(engine.device()),
         "floating_point_operations_per_second": engine.matrix_speed(),
     }
+    if engine.name != "mlx" and all(_version(name) for name in ("mlx", "mlx-lm")):
+        found["mlx_device"] = asdict(choose("mlx").device())
+    return found
 
 
 def _starter() -> tuple[dict[str, Any], list[str]]:
@@ -149,6 +152,8 @@ def _show(facts: dict[str, Any]) -> None:
             ("Fast here", ", ".join(f"{name} {speed / 1e9:,.1f} GFLOP/s" for name, speed in speeds.items())),
             ("", f"so dtype auto takes {device['dtype']}"),
         ]
+    if "mlx_device" in facts:
+        rows.append(("Also here", f"--engine mlx: {', '.join(facts['mlx_device']['notes'])}"))
     starter = facts["starter"]
     state = f"whole, content hash {starter['content_hash'][:16]}" if starter["intact"] else "damaged or missing"
     rows.append(("Starter", state))

@@ -88,9 +88,11 @@ class Model(Protocol):
     """A loaded base model with its trainable tensors.
 
     row_tokens: how many tokens a row should have here. Longer rows take more memory and bring no more speed.
+    longest_sample: the most tokens of one sample that the device can compute at once, None when it sets no limit.
     """
 
     row_tokens: int
+    longest_sample: int | None
 
     def prepare_training(self, optimizer: OptimizerSpec, *, gradient_checkpointing: bool, seed: int) -> None:
         """Create the optimizer. `seed` determines dropout: step k draws the same masks in every run."""

@@ -175,7 +175,7 @@ def _skeleton(files: ModelFiles, config: Any) -> nn.Module:
 def _architecture(name: str) -> Any:
     """Import `mlx_lm.models.<name>` without what `import mlx_lm` does besides.
 
-    That loads transformers with torch (8 s here) and lowers the limit of open files of the whole process for good.
+    That loads all of its commands and lowers the limit of open files of the whole process for good.
     """
     if "mlx_lm" in sys.modules:
         return importlib.import_module(f"mlx_lm.models.{name}")
@@ -284,12 +284,12 @@ def _check_and_assign(files: ModelFiles, model: nn.Module, trained: frozenset[st
         _pack_layers(files, model)
     wanted = dict(tree_flatten(model.parameters()))
     _check(files, wanted, weights, trained)
-    limit = _largest_buffer()
+    limit = largest_buffer()
     for name in wanted:
         array = weights.pop(name)
         packed = array.dtype == mx.uint32
         array = array if packed else array.astype(mx.float32 if name in trained else compute)
-        if array.nbytes > limit:
+        if limit is not None and array.nbytes > limit:
             raise ResourceError(
                 f"{files.public_name}: {name} takes {array.nbytes / 2**30:.1f} GiB, this device holds at most "
                 f"{limit / 2**30:.1f} GiB in one piece; use a smaller or a quantised model"
@@ -318,9 +318,9 @@ def _check(
             )
 
 
-def _largest_buffer() -> int:
-    """The most bytes that one array may have: Metal's limit, which is far below a Mac's memory."""
-    return int(mx.device_info().get("max_buffer_length", 2**62)) if mx.metal.is_available() else 2**62
+def largest_buffer() -> int | None:
+    """The most bytes that one array may have: Metal's limit, which is below a Mac's memory. None on a CPU."""
+    return int(mx.device_info()["max_buffer_length"]) if mx.default_device() == mx.gpu else None
 
 
 def _pack_layers(files: ModelFiles, model: nn.Module) -> None:

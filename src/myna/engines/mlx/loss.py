@@ -100,11 +100,14 @@ def _over_chunks(hidden: mx.array, head: Head, targets: mx.array, *, gradient: b
         if start:  # one chunk after the other: computed side by side they would all be in memory
             rows = mx.depends([rows], [total, *pieces[-1:]])[0]
         logits = head.logits(rows)
-        normaliser = mx.logsumexp(logits, axis=1, keepdims=True)
-        total = total + (normaliser - mx.take_along_axis(logits, wanted, axis=1)).sum()
+        reached = mx.take_along_axis(logits, wanted, axis=1)
         if not gradient:
+            total = total + (mx.logsumexp(logits, axis=1, keepdims=True) - reached).sum()
             continue
-        softmax = mx.exp(logits - normaliser)
+        softmax = mx.softmax(logits, axis=1, precise=True)
+        # The likeliest token's share tells what all were divided by: a second pass of exponentials costs more.
+        normaliser = logits.max(axis=1, keepdims=True) - mx.log(softmax.max(axis=1, keepdims=True))
+        total = total + (normaliser - reached).sum()
         slope = mx.put_along_axis(softmax, wanted, mx.take_along_axis(softmax, wanted, axis=1) - 1, axis=1)
         if head.softcap is not None:
             slope = slope * (1 - mx.square(logits / head.softcap))

@@ -18,7 +18,7 @@ from myna.engines.mlx.adapters import LoraLinear
 from myna.engines.mlx.attention import LayerCache, Masks
 from myna.engines.mlx.generate import generate
 from myna.engines.mlx.layout import Call, plan
-from myna.engines.mlx.load import LoadedModel, check_shapes
+from myna.engines.mlx.load import LoadedModel, check_shapes, largest_buffer
 from myna.engines.mlx.loss import head_loss
 from myna.engines.mlx.optimizer import TrainingOptimizer
 from myna.errors import ModelError, ResourceError
@@ -35,6 +35,7 @@ class MlxModel:
         self.windows = loaded.windows
         self.compute = compute
         self.row_tokens = _row_tokens(loaded, compute, activation_bytes)
+        self.longest_sample: int | None = longest_sample(loaded.config.num_attention_heads, largest_buffer())
         self._rotary = loaded.rotary
         self._dropout = loaded.dropout
         self._places = loaded.named
@@ -239,6 +240,14 @@ class MlxModel:
 
     def _adapters(self) -> list[LoraLinear]:
         return [module for module in self.model.modules() if isinstance(module, LoraLinear)]
+
+
+def longest_sample(heads: int, buffer_bytes: int | None) -> int | None:
+    """The most tokens of a sample whose attention weights `[heads, tokens, tokens]`, float32, fit in one buffer.
+
+    MLX's backward pass of attention holds them whole; rows of shorter samples share a call only up to `row_tokens`.
+    """
+    return None if buffer_bytes is None else math.isqrt(buffer_bytes // (4 * heads))
 
 
 def _number(scalar: mx.array) -> float:

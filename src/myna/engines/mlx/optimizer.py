@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from myna.engines.base import OptimizerSpec
 from myna.errors import RecipeError, RunError
 
-State: TypeAlias = dict[str, mx.array]
-"""What is remembered of one parameter; `step` is a float32 scalar, as in torch."""
+State: TypeAlias = dict[str, Any]
+"""What is remembered of one parameter: arrays, and as `step` how many steps there were."""
 _Rule: TypeAlias = Callable[..., mx.array]
 
 
@@ -48,15 +48,15 @@ class TrainingOptimizer:
             rule, options = self._rules[name]
             state = self._state.setdefault(name, {})
             changed[name] = rule(parameter, gradients[name], state, learning_rate, **options)
-        mx.eval(changed, self._state)
+        mx.eval(changed, [value for state in self._state.values() for name, value in state.items() if name != "step"])
         return changed
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """`<parameter>.<quantity>` → array, everything the next step depends on."""
         return {
-            f"{name}.{quantity}": np.array(array)
+            f"{name}.{quantity}": np.array(value, np.float32)  # `step` too, as in torch
             for name, state in self._state.items()
-            for quantity, array in state.items()
+            for quantity, value in state.items()
         }
 
     def load_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -66,17 +66,18 @@ class TrainingOptimizer:
             parameter, _, quantity = name.rpartition(".")
             if parameter not in self._rules:
                 raise RunError(f"the saved optimizer state holds {parameter}, which is not trained by this recipe")
-            self._state.setdefault(parameter, {})[quantity] = mx.array(np.asarray(array))
+            known = self._state.setdefault(parameter, {})
+            known[quantity] = int(array) if quantity == "step" else mx.array(np.asarray(array, np.float32))
 
 
 def _is_of_the_vocabulary(name: str) -> bool:
     return name in ("model.embed_tokens.weight", "lm_head.weight")
 
 
-def _count(state: State) -> float:
+def _count(state: State) -> int:
     """Count a step; return how many there were with it."""
-    state["step"] = state.get("step", mx.zeros(())) + 1
-    return float(np.array(state["step"]))
+    state["step"] = state.get("step", 0) + 1
+    return int(state["step"])
 
 
 def _mixed(old: mx.array, new: mx.array, share: float) -> mx.array:

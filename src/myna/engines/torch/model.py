@@ -41,6 +41,7 @@ class TorchModel:
         self.device = device
         self.compute = compute
         self.row_tokens = _row_tokens(model, device)
+        self.longest_sample: int | None = None
         self.named = named_trainable(model)
         self._optimizer: TrainingOptimizer | None = None
         self._dropout_seed = 0
