@@ -43,13 +43,13 @@ PARAMS = {
 }
 
 
-def tiny_mistral(folder: Path, **changes: object) -> Path:
+def tiny_mistral(folder: Path, *, head_dim: int = 8, **changes: object) -> Path:
     """A folder of transformers'; the model's figures are those of `PARAMS`."""
     rope = {"rope_type": "default", "rope_theta": PARAMS["rope_theta"]}
-    return save_tiny(folder, "mistral", rope_parameters=rope, head_dim=8, dtype=torch.bfloat16, **changes)
+    return save_tiny(folder, "mistral", rope_parameters=rope, head_dim=head_dim, dtype=torch.bfloat16, **changes)
 
 
-def release_of(folder: Path) -> dict[str, torch.Tensor]:
+def release_of(folder: Path, *, head_dim: int = 8) -> dict[str, torch.Tensor]:
     """The tensors of transformers' model as Mistral names and orders them."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tensors = {}
@@ -60,7 +60,7 @@ def release_of(folder: Path) -> dict[str, torch.Tensor]:
         own = re.sub(r"^model\.", "", own)
         if own.endswith((".wq.weight", ".wk.weight")):
             # each head's first half and second half are dealt in turn: neighbours become pairs again
-            heads = tensor.view(-1, 2, PARAMS["head_dim"] // 2, tensor.shape[1])
+            heads = tensor.view(-1, 2, head_dim // 2, tensor.shape[1])
             tensors[own] = heads.transpose(1, 2).reshape(tensor.shape)
         else:
             tensors[own] = tensor

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,49 @@ def test_a_release_becomes_the_same_model_in_transformers(
     found, expected = (AutoConfig.from_pretrained(folder) for folder in (tmp_path / "hf", mistral))
     for key in ("sliding_window", "rope_parameters", "max_position_embeddings", "rms_norm_eps", "dtype", "head_dim"):
         assert getattr(found, key) == getattr(expected, key)
+
+
+def test_the_file_of_weights_stands_for_its_folder(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    weights = release_folder(tmp_path / "7B", tensors) / "consolidated.00.pth"
+    assert convert(weights, tmp_path / "hf", to="huggingface").tensors == 30
+    (tmp_path / "7B/params.json").unlink()
+    with pytest.raises(ModelError, match=r"7B: no params\.json beside the weights"):
+        convert(weights, tmp_path / "x", to="huggingface")
+
+
+def test_weights_in_hugging_faces_layout_come_first(mistral: Path, tmp_path: Path) -> None:
+    """As the hub has them: both layouts in one folder."""
+    both = shutil.copytree(mistral, tmp_path / "both")
+    (both / "params.json").write_text("{}")
+    (both / "consolidated.safetensors").write_bytes(b"not to be read")
+    assert convert(both, tmp_path / "mlx", to="mlx").source == "huggingface"
+
+
+# Linux hands the peak of the process that starts another down to it in ru_maxrss; VmHWM belongs to the process alone
+MEASURE = """
+import pathlib, re, sys
+from myna.exporting import convert
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
+convert(sys.argv[1], sys.argv[3] + "-small", to="huggingface")
+before = peak()
+convert(sys.argv[2], sys.argv[3], to="huggingface")
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of a process's peak memory")
+def test_a_release_takes_a_few_megabytes_whatever_it_weighs(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    small = archive(release_folder(tmp_path / "small", tensors))
+    sizes = {"vocab_size": 60_000, "hidden_size": 512, "intermediate_size": 2048}
+    many = release_of(tiny_mistral(tmp_path / "large-hf", head_dim=128, **sizes), head_dim=128)
+    params = {"vocab_size": 60_000, "dim": 512, "hidden_dim": 2048, "head_dim": 128}
+    large = archive(release_folder(tmp_path / "large", many, **params))
+    assert large.stat().st_size > 140_000_000
+    arguments = [str(small), str(large), str(tmp_path / "hf")]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True)
+    # two chunks of 16 MiB and what the allocator keeps; the largest tensor alone weighs 61 MB
+    assert int(done.stdout) < 40_000_000
 
 
 def test_releases_that_say_less_get_what_theirs_had(tensors: dict[str, torch.Tensor], tmp_path: Path) -> None:

@@ -64,10 +64,11 @@ class Release:
 def is_release(path: Path) -> bool:
     """Tell whether `path` looks like a release: a `.tar`, or a folder with `params.json` and `consolidated` weights.
 
-    A folder that has weights in Hugging Face's layout as well is none: those are to be used.
+    A folder that has weights in Hugging Face's layout as well is none: those are to be used. The file of weights
+    stands for its folder.
     """
     if path.is_file():
-        return path.suffix == ".tar" or tarfile.is_tarfile(path)
+        return path.suffix == ".tar" or _WEIGHTS.fullmatch(path.name) is not None or tarfile.is_tarfile(path)
     weights = {file.name for pattern in ("*.safetensors", "consolidated*") for file in path.glob(pattern)}
     return (path / PARAMS).is_file() and bool(weights) and all(_WEIGHTS.fullmatch(name) for name in weights)
 
@@ -75,7 +76,7 @@ def is_release(path: Path) -> bool:
 def open_release(path: Path) -> Release:
     """Find the parts of a release. Raises `ModelError` when one is missing, there twice, or the archive is unsafe."""
     try:
-        parts, params_file, folder = _parts(path)
+        parts, params_file, folder = _parts(path.parent if _WEIGHTS.fullmatch(path.name) else path)
         by_name = {part.name: part for part in parts}
         return Release(
             path,
@@ -103,6 +104,8 @@ def safetensors_in(release: Release) -> dict[str, TensorInfo]:
 def _parts(path: Path) -> tuple[list[Part], Path, Path | None]:
     """Return the files beside `params.json`, a name for that one in messages, and the folder if it is one."""
     if path.is_dir():
+        if not (path / PARAMS).is_file():
+            raise ModelError(f"{path}: no {PARAMS} beside the weights; copy the release's other files too")
         files = [file for file in sorted(path.iterdir()) if file.is_file()]
         return [Part(file.name, file, 0, file.stat().st_size) for file in files], path / PARAMS, path
     members = _members(path)
