@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from myna.builders.database.choice import Chooser, Forms
 from myna.builders.database.english import forms, say
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.phrasing import phrase, phrasings
-from myna.builders.database.profile import Profile
+from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import (
     AgainstAggregate,
     Aggregate,
@@ -34,6 +36,7 @@ from myna.builders.database.query import (
     Where,
 )
 from myna.builders.database.sampling import sample_queries
+from myna.databases import Database
 from question_school import (
     TO_SCHOOL,
     all_forms,
@@ -287,3 +290,33 @@ def test_a_hint_is_said_once_and_with_its_value(lexicon: Lexicon) -> None:
     assert hinted
     assert all(re.search(r"\b9\b", each) for each in hinted)
     assert any(each.endswith("The value for ninth grade is 9.") for each in hinted)
+
+
+def test_what_a_table_of_keys_links_is_said_of_what_is_linked(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "d.sqlite") as connection:
+        connection.executescript(
+            """
+            CREATE TABLE films (id INTEGER PRIMARY KEY, title TEXT);
+            CREATE TABLE genres (id INTEGER PRIMARY KEY, name TEXT);
+            CREATE TABLE film_genre (film_id INT REFERENCES films, genre_id INT REFERENCES genres);
+            """
+        )
+        connection.executemany("INSERT INTO films VALUES (?, ?)", [(n, f"Film {n}") for n in range(20)])
+        connection.executemany("INSERT INTO genres VALUES (?, ?)", [(0, "Drama"), (1, "Horror"), (2, "Comedy")])
+        connection.executemany("INSERT INTO film_genre VALUES (?, ?)", [(n, n % 3) for n in range(20)])
+    connection.close()
+    with Database.open(tmp_path / "d.sqlite") as database:
+        lexicon = Lexicon.of(profile(database))
+
+    def of(table: str, column: str) -> ColumnOf:
+        return ColumnOf(table, column)
+
+    joins = (
+        Join(((of("films", "id"), of("film_genre", "film_id")),)),
+        Join(((of("film_genre", "genre_id"), of("genres", "id")),)),
+    )
+    where = Where((Comparison(of("genres", "name"), "=", "Drama"),))
+    said = ways(Query((of("films", "title"),), "films", joins, where), lexicon, count=60)
+    assert said
+    assert not any("film genre" in question for question in said)
+    assert any("films that have genres" in question for question in said)

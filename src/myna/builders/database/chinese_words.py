@@ -126,6 +126,9 @@ WORDS = dict(pair.split("=") for pair in _WORDS.split())
 
 CHINESE_PHRASES = {
     ("first", "name"): "名字",
+    ("last", "update"): "最后更新时间",
+    ("replacement", "cost"): "重置成本",
+    ("rental", "rate"): "租金",
     ("last", "name"): "姓氏",
     ("full", "name"): "全名",
     ("middle", "name"): "中间名",

@@ -270,6 +270,9 @@ def _own_chinese(
     """The Chinese of a word that has several: a grade of A or 85 is no year of school, a job's title is its name."""
     if base == "grade" and not all(value in _SCHOOL_GRADES for value in found.values):
         return "成绩"
+    last = base.rpartition(" ")[2]
+    if last in ("enrollment", "attendance") and found.role == "measure" and (known := chinese_of(tuple(base.split()))):
+        return f"{known}人数"
     if base == "title" and not has_name and owner[0][-1] not in _TITLED:
         return "头衔" if is_person(owner[0][0]) else "名称"
     return None

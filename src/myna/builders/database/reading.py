@@ -75,7 +75,9 @@ def read(query: Query, lexicon: Lexicon) -> Reading | None:
     own = {table for table, path in paths.items() if not path}
     if _clash({each for each in _columns(query) if each.table in own}, own, lexicon):
         return None
-    return _from_parent(query, root, paths) or _from_root(query, root, paths)
+    return (
+        _from_parent(query, root, paths) or _across_link(query, root, paths, lexicon) or _from_root(query, root, paths)
+    )
 
 
 def _unclear(query: Query, lexicon: Lexicon) -> bool:
@@ -113,6 +115,23 @@ def _from_parent(query: Query, root: str, paths: Mapping[str, Path]) -> Reading 
         # The rows between own nothing that a question would name: the owner is said to have what lies at the end.
         return None
     return Reading(query, Things(only, of_parent, owned=Things(root, others)), {only: ()})
+
+
+def _across_link(query: Query, root: str, paths: Mapping[str, Path], lexicon: Lexicon) -> Reading | None:
+    """Columns of what a table of nothing but keys links to something named: "films that have the category Drama"."""
+    if any(each.profile.role not in ("key", "other") for each in lexicon.columns.values() if each.column.table == root):
+        return None
+    selected = {item.table for item in query.select if isinstance(item, ColumnOf)}
+    conditions = query.where.conditions if query.where else ()
+    if len(query.joins) != 2 or len(selected) != 1 or len(conditions) != 1 or query.group_by or query.order_by:
+        return None
+    (only,), (condition,) = selected, conditions
+    other = table_of(condition)
+    plain = all(isinstance(item, ColumnOf) for item in query.select) and not query.distinct
+    named = isinstance(condition, Comparison) and condition.operator == "="
+    if not plain or not named or len({only, other, root}) < 3 or max(len(paths[only]), len(paths[other])) > 1:
+        return None
+    return Reading(query, Things(only, owned=Things(other, (Located(condition),))), {only: ()})
 
 
 def _paths(query: Query, lexicon: Lexicon) -> tuple[str, dict[str, Path]] | None:

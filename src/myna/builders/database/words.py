@@ -17,7 +17,7 @@ def word_set(text: str) -> frozenset[str]:
 
 _PARTS = re.compile(
     r"(?<![A-Za-z])[A-Za-z]{1,2}\d+(?![A-Za-z\d])"  # d3, Q1: one word
-    r"|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+"
+    r"|IDs(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+s?(?![a-z])|\d+|[^\W\d_]+"
 )
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _ACRONYMS = word_set(
@@ -234,7 +234,8 @@ def identifier_words(name: str) -> tuple[tuple[str, ...], Unit | None]:
     if (bracketed := _BRACKETED.search(name)) and bracketed.start():
         unit = _UNITS.get(bracketed.group(1).casefold())
         name = name[: bracketed.start()]
-    parts = [part if is_chinese(part) else part.casefold() for part in _PARTS.findall(name)]
+    mixed = name.upper() != name
+    parts = [part if mixed and _is_acronym(part) else part.casefold() for part in _PARTS.findall(name)]
     if unit is None and len(parts) > 1 and parts[-1] in _UNITS and parts[-1] not in _ONLY_IN_BRACKETS:
         unit = _UNITS[parts.pop()]
         if parts[-1] == "in" and len(parts) > 1:
@@ -252,7 +253,14 @@ def identifier_words(name: str) -> tuple[tuple[str, ...], Unit | None]:
     return tuple(_SPOKEN.get(said, said).split()), unit
 
 
+def _is_acronym(part: str) -> bool:
+    """Whether capitals in a name that has small letters too stand for words: the ACC of `ACC_Home`."""
+    return 1 < len(part) < 5 and part.isascii() and part.isupper() and part.casefold() not in {*_UNITS, "dob", "uid"}
+
+
 def _written_out(part: str, *, alone: bool) -> str:
+    if part.isupper() and len(part) > 1:
+        return part
     if part in _ACRONYMS:
         return "IDs" if part == "ids" else part.upper()
     if part == "no" and alone:

@@ -81,7 +81,7 @@ class _Chinese:
         """Ask for what is wanted; what already asks ("有哪些") is a question by itself."""
         if "有哪些" in wanted:
             return f"{wanted}？"
-        return self._choose.form(forms.ASK, object=wanted)
+        return self._choose.form(forms.ASK_SORTED if "，" in wanted else forms.ASK, object=wanted)
 
     def _names(self, reading: Reading) -> str:
         said = [self._name(item, reading) for item in reading.query.select]

@@ -86,7 +86,7 @@ class Groups:
             name = self._nouns.related(path)
             shown = len(columns) > 1 or columns[0].column != words.naming
             names = tuple(self._quantities.name(each) for each in columns) if shown else ()
-            return _Group(name, measure_word(bare(name)), names)
+            return _Group(name, measure_word(bare(name)), names if names != (name,) else ())
         if set(columns) != set(by):
             raise Unsayable
         name = "和".join(self._quantities.column(column, reading) for column in by)

@@ -121,6 +121,8 @@ def _compound(path: Path, name: str) -> bool:
 
 
 def _of_relation(whose: str, clause: Clause, *, compound: bool) -> Clause:
+    if clause.of_column and clause.text.startswith(whose):
+        return clause
     as_one = compound and is_chinese(whose) and is_chinese(clause.text[:1])
     joint = "的" if clause.of_column and not as_one else ""
     return Clause(f"{whose}{joint}{clause.text}", clause.of_column)

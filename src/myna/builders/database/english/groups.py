@@ -96,6 +96,7 @@ class Groups:
             shown = [self._quantities.name(each) for each in columns if each.column != words.naming]
             whole = words.naming is None or len(columns) > 1
             shown = [self._quantities.name(each) for each in columns] if shown or whole else []
+            shown = shown if shown != [name] else []  # a school that is told apart by its column "school"
             return _Group(name, tuple(shown))
         if set(columns) != set(by):
             raise Unsayable

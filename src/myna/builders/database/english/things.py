@@ -180,8 +180,10 @@ def possessive(noun: str) -> str:
 
 
 def _of_relation(whose: str, modifier: Modifier) -> str:
+    if modifier.kind == "whose" and modifier.text.startswith(f"{whose} "):
+        return modifier.text  # a school's column "school" is its name
     if modifier.kind == "whose":
-        return f"{possessive(whose)} {modifier.text}"
+        return f"{whose}'s {modifier.text}"
     return f"{whose} {_verb(modifier, many=False)}"
 
 
