@@ -66,7 +66,7 @@ def load(folder: Path, dtype: str, *, trained: bool) -> Any:
     return model
 
 
-def rows() -> list[Any]:
+def rows(tokens: int = ROW) -> list[Any]:
     """One row of eight samples, half of each a prompt."""
     import numpy as np
 
@@ -75,12 +75,12 @@ def rows() -> list[Any]:
     from myna.prompts.sample import Sample
 
     random = np.random.default_rng(0)
-    length = ROW // 8
+    length = tokens // 8
     samples = [
         Sample(random.integers(0, 150_000, length).astype(np.int32), np.arange(length) >= length // 2, Source("x", i))
         for i in range(8)
     ]
-    return pack(samples, tokens_per_row=ROW)
+    return pack(samples, tokens_per_row=tokens)
 
 
 def living_bytes() -> int:
@@ -97,14 +97,14 @@ def living_bytes() -> int:
 
 
 def measure_memory(folder: Path, dtype: str) -> dict[str, Any]:
-    """Bytes of the loaded base, of everything after a step, and how far a step's process went above it."""
+    """Bytes of the base once loaded, of the base after a step, and of the process at its peak."""
     from myna.engines.machine import peak_resident_bytes
 
     before = living_bytes()
     model = load(folder, dtype, trained=True)
     loaded = living_bytes() - before
     own = sum(parameter.numel() * parameter.element_size() for parameter in model.named.values())
-    model.step(rows(), 1e-4, step=0, max_gradient_norm=None)
+    model.step(rows(64), 1e-4, step=0, max_gradient_norm=None)
     after = living_bytes() - before
     optimizer = 2 * own
     return {"base": loaded - own, "after": after - own - optimizer, "process": peak_resident_bytes()}

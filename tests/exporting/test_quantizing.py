@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,20 @@ def test_an_existing_output_and_a_full_disk_are_said(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(ResourceError, match="GB are free"):
         quantize_model(str(base), tmp_path / "q", group_size=32)
+
+
+def test_less_memory_is_taken_than_the_largest_layer_has(tmp_path: Path) -> None:
+    base = save_tiny(
+        tmp_path / "base", "llama", dtype=torch.bfloat16, vocab_size=60_000, **{**WIDE, "hidden_size": 256}
+    )
+    largest = 2 * 60_000 * 256
+    tracemalloc.start()
+    try:
+        quantize_model(str(base), tmp_path / "q", group_size=32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < largest
 
 
 def test_a_head_that_is_a_copy_of_the_embedding_is_left_out(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from myna.runs import write_folder
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """Names of number types as people write them, and as safetensors does."""
 
-_CHUNK_BYTES = 1 << 22
-"""Of a stored matrix; packing takes about ten times as much beside it."""
+_CHUNK_BYTES = 1 << 20
+"""Of a stored matrix; packing takes some ten times as much beside it, and is fastest in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
