@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -97,12 +98,16 @@ def words(text: str) -> list[Word]:
 
 def key(parts: Sequence[Word]) -> str:
     """Return what all spellings of these words share. Numbers side by side stay apart: 3-2 is not 32."""
-    pieces = []
-    for place, word in enumerate(parts):
-        if word.is_number and place and parts[place - 1].is_number:
-            pieces.append(" ")
-        pieces.append(word.text)
-    return "".join(pieces)
+    return next(iter(deque(keys(parts), maxlen=1)), "")
+
+
+def keys(parts: Sequence[Word]) -> Iterator[str]:
+    """Yield the key of the first word, of the first two, and so on."""
+    written, after_number = "", False
+    for word in parts:
+        written += f" {word.text}" if after_number and word.is_number else word.text
+        after_number = word.is_number
+        yield written
 
 
 def key_of(text: str) -> str:

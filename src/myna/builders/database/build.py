@@ -24,7 +24,7 @@ from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import Query
 from myna.builders.database.sampling import sample_queries
 from myna.builders.database.sql import to_sql
-from myna.builders.database.verify import Verifier
+from myna.builders.database.verify import LONGEST_ANSWER, Verifier
 from myna.builders.sides import Shares, key_of
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built, FolderWriter, new_data_folder
@@ -46,6 +46,8 @@ _SHARE_OF_A_TABLE = 2.0
 _NAMED = 5
 _SECONDS = 2.0
 """Of a query. What takes longer is asked by nobody who waits for the answer, and would hold up all that follow."""
+_OF_A_CANDIDATE = Limits(seconds=_SECONDS, rows=LONGEST_ANSWER + 1)
+"""An answer beyond the longest is refused, and like none that is compared with it: the rest of it need not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +123,23 @@ def _choose(
     wanted = -(-size // languages)
     asked = [name for name, table in known.tables.items() if table.rows]
     most = max(1, round(_SHARE_OF_A_TABLE * wanted / max(1, len(asked))))
-    verifier, taken = Verifier(database), Counter[str]()
+    taken = Counter[str]()
     chosen: list[Query] = []
     waiting: list[Query] = []
     refused: Counter[str] = Counter()
-    for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
-        if len(chosen) >= wanted:
-            break
-        verdict = verifier.verify(query)
-        if verdict.reason is not None:
-            refused[verdict.reason] += 1
-        elif taken[query.table] < most:
-            taken[query.table] += 1
-            chosen.append(query)
-        else:
-            waiting.append(query)
+    with database.another(limits=_OF_A_CANDIDATE) as limited:
+        verifier = Verifier(limited)
+        for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
+            if len(chosen) >= wanted:
+                break
+            verdict = verifier.verify(query)
+            if verdict.reason is not None:
+                refused[verdict.reason] += 1
+            elif taken[query.table] < most:
+                taken[query.table] += 1
+                chosen.append(query)
+            else:
+                waiting.append(query)
     for reason, count in refused.most_common():
         writer.skip(f"candidates: {reason}", count)
     return [*chosen, *waiting[: wanted - len(chosen)]]
@@ -254,6 +258,9 @@ def _write(
 def _why_nothing(known: Profile) -> str:
     if not known.schema.tables:
         return ": it has no tables"
+    if known.unread and not known.tables:
+        name, reason = next(iter(known.unread.items()))
+        return f": none of its tables can be read; {name}: {reason}"
     if not any(table.rows for table in known.tables.values()):
         return ": its tables have no rows"
     return ": all that was tried has a trivial answer; it may have too few rows"
@@ -272,5 +279,7 @@ def _add_notes(known: Profile, queries: int, is_private: bool, writer: FolderWri
     if inferred:
         more = f" and {len(inferred) - _NAMED} more" if len(inferred) > _NAMED else ""
         writer.notes.append(f"undeclared foreign keys, inferred: {', '.join(inferred[:_NAMED])}{more}")
+    for name, reason in list(known.unread.items())[:_NAMED]:
+        writer.notes.append(f"nothing is asked about {name}, which can't be read: {reason}")
     if is_private:
         writer.notes.append("values are made up: score these pairs by exact match, their answers are not in the data")

@@ -11,19 +11,22 @@ import re
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal as OneOf
 
 from myna.text2sql.grammar import Literal
 from myna.text2sql.values.file import SHORTEST_IN_TRIGRAMS, for_trigrams
 from myna.text2sql.values.pinyin import in_pinyin
-from myna.text2sql.words import Word, has_han, is_han, key, key_of, numbers, singular, words
+from myna.text2sql.words import Word, has_han, is_han, key, key_of, keys, numbers, singular, words
 
 _WORDS_IN_A_RUN = 30
 _CANDIDATES = 50
 """Cells that are compared letter by letter, for each run of words that nothing fits exactly."""
 _COMMON = 20_000
 """A trigram in more cells tells too little for what it takes to count them."""
+_WORDS_KEPT = 1_024
+"""Texts and cells that are kept as they were taken apart."""
 _TRIGRAMS = 12
 """The rarest of a run, which are looked up."""
 _BY_PINYIN, _OTHER_CHARACTERS, _LEAST_PART = 0.9, 0.8, 0.5
@@ -52,11 +55,15 @@ class Finder:
         self._connection = connection
         self._firsts = firsts
         self._schema_words = schema_words
+        # Questions about one database have many words in common, and its index never changes.
+        self._alike = lru_cache(maxsize=_WORDS_KEPT)(self._look_for_alike)
 
     def find(self, question: str, ranges: Sequence[tuple[int, int]]) -> list[Found]:
         """Return what is found among the cells in `ranges` (first and last id)."""
         asked = words(question)
-        exact = [*self._by_key(asked, ranges), *self._by_pinyin(asked, ranges), *self._signs(question, ranges)]
+        by_key = self._by_key(asked, ranges)
+        by_pinyin = self._by_pinyin(asked, ranges) if has_han(question) else ()
+        exact = [*by_key, *by_pinyin, *self._signs(question, ranges)]
         telling = [each for each in exact if not each.is_common]
         taken = [any(each.start <= word.start and word.stop <= each.stop for each in telling) for word in asked]
         return [*exact, *self._numbers(question, ranges), *self._nearly(asked, taken, ranges)]
@@ -75,10 +82,7 @@ class Finder:
 
     def _by_pinyin(self, asked: Sequence[Word], ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
         """Find what Chinese words name in Latin letters, or in other characters of the same sound."""
-        runs: dict[str, list[tuple[int, int]]] = {}
-        for text, places in _runs(asked).items():
-            if _han(text) >= 2:
-                runs.setdefault(in_pinyin(text), []).extend(places)
+        runs = _runs_in_pinyin(asked)
         for found, by_pinyin, cell, value in self._look_up(runs, ranges) if runs else ():
             for first, last in runs[found]:
                 part = asked[first : last + 1]
@@ -120,36 +124,40 @@ class Finder:
     ) -> Iterator[Found]:
         """Find cells of which a run of words, not taken yet, is a typo or a part."""
         for run in _untaken(asked, taken, self._schema_words):
-            alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, ranges)}
-            windows = _windows(run)
+            bounds = tuple(ranges)
+            alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, bounds)}
+            windows = _windows(run, {cell_key[:1] for _, cell_key in alike.values()})
+            texts = {word.text for word in run}
             for cell, (value, cell_key) in alike.items():
-                cell_words = words(value)
+                cell_words = _cell_words(value)
                 likeness, nearest = _nearest(windows.get(cell_key[:1], ()), cell_key, _letters(cell_words))
                 if likeness and not self._is_of_the_schema(nearest):
                     yield self._found(cell, value, nearest, likeness, "typo")
-                elif (part := _part(run, cell_words)) is not None and not self._is_of_the_schema(part[0]):
-                    yield self._found(cell, value, part[0], part[1], "part")
+                elif not texts.isdisjoint(word.text for word in cell_words):
+                    part = _part(run, cell_words)
+                    if part is not None and not self._is_of_the_schema(part[0]):
+                        yield self._found(cell, value, part[0], part[1], "part")
 
-    def _alike(self, text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str, str]]:
-        """Yield id, value and key of the cells that share most of the text's rare trigrams."""
+    def _look_for_alike(self, text: str, ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, str, str], ...]:
+        """Return id, value and key of the cells that share most of the text's rare trigrams."""
         doubled = for_trigrams(text)
         trigrams = {doubled[place : place + 3] for place in range(len(doubled) - 2)}
         if len(doubled) < SHORTEST_IN_TRIGRAMS or not trigrams:
-            return
+            return ()
         counted = self._connection.execute(
             "SELECT term, doc FROM trigram_counts WHERE term IN (SELECT value FROM json_each(?))",
             (json.dumps(list(trigrams)),),
         ).fetchall()
         rare = sorted((count, term) for term, count in counted if count <= _COMMON)[:_TRIGRAMS]
         if not rare:
-            return
+            return ()
         match = " OR ".join('"' + term.replace('"', '""') + '"' for _, term in rare)
         sql = (
             "SELECT cells.id, cells.value, cells.key FROM (SELECT rowid FROM trigrams WHERE trigrams MATCH ? "
             "AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?) AS near JOIN cells ON cells.id = near.rowid"
         )
-        for first, last in ranges:
-            yield from self._connection.execute(sql, (match, first, last, _CANDIDATES))
+        found = (self._connection.execute(sql, (match, *bounds, _CANDIDATES)) for bounds in ranges)
+        return tuple(row for rows in found for row in rows)
 
     def _is_of_the_schema(self, part: Sequence[Word]) -> bool:
         return all(word.is_stop_word or singular(word.text) in self._schema_words for word in part)
@@ -173,9 +181,28 @@ def _runs(asked: Sequence[Word]) -> dict[str, list[tuple[int, int]]]:
     """Return the key of each run of words, and where it is: first and last word."""
     found: dict[str, list[tuple[int, int]]] = {}
     for first in range(len(asked)):
-        for last in range(first, min(first + _WORDS_IN_A_RUN, len(asked))):
-            found.setdefault(key(asked[first : last + 1]), []).append((first, last))
+        for last, written in enumerate(keys(asked[first : first + _WORDS_IN_A_RUN]), start=first):
+            found.setdefault(written, []).append((first, last))
     return found
+
+
+def _runs_in_pinyin(asked: Sequence[Word]) -> dict[str, list[tuple[int, int]]]:
+    """Return the same of runs with two or more Chinese characters, each key in pinyin."""
+    spoken = [replace(word, text=in_pinyin(word.text)) for word in asked]
+    han = [_han(word.text) for word in asked]
+    found: dict[str, list[tuple[int, int]]] = {}
+    for first in range(len(asked)):
+        characters = 0
+        for last, written in enumerate(keys(spoken[first : first + _WORDS_IN_A_RUN]), start=first):
+            characters += han[last]
+            if characters >= 2:
+                found.setdefault(written, []).append((first, last))
+    return found
+
+
+@lru_cache(maxsize=_WORDS_KEPT)
+def _cell_words(value: str) -> tuple[Word, ...]:
+    return tuple(words(value))
 
 
 def _han(text: str) -> int:
@@ -208,25 +235,33 @@ def _pieces(run: Sequence[Word]) -> list[str]:
     return list(dict.fromkeys([key(run), *(word.text for word in run), *rows]))
 
 
-def _windows(run: Sequence[Word]) -> dict[str, list[tuple[str, Sequence[Word]]]]:
-    """Return the key of each part of a run, and the part, by the key's first letter, which a typo leaves."""
-    found: dict[str, list[tuple[str, Sequence[Word]]]] = {}
-    for first in range(len(run)):
-        for last in range(first, min(first + _WORDS_IN_A_RUN, len(run))):
-            part = run[first : last + 1]
-            written = key(part)
-            found.setdefault(written[:1], []).append((written, part))
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A part of a run, its key, and its words of one letter."""
+
+    key: str
+    part: Sequence[Word]
+    letters: Sequence[str]
+
+
+def _windows(run: Sequence[Word], beginnings: Collection[str]) -> dict[str, list[_Window]]:
+    """Return the parts of a run by their key's first letter, which a typo leaves, for these letters."""
+    found: dict[str, list[_Window]] = {}
+    for first, word in enumerate(run):
+        beginning = word.text[:1]
+        if beginning in beginnings:
+            parts = enumerate(keys(run[first : first + _WORDS_IN_A_RUN]), start=first + 1)
+            made = (_Window(written, run[first:stop], _letters(run[first:stop])) for stop, written in parts)
+            found.setdefault(beginning, []).extend(made)
     return found
 
 
-def _nearest(
-    windows: Iterable[tuple[str, Sequence[Word]]], cell: str, letters: Sequence[str]
-) -> tuple[float, Sequence[Word]]:
+def _nearest(windows: Iterable[_Window], cell: str, letters: Sequence[str]) -> tuple[float, Sequence[Word]]:
     """Return how much alike the likest part is, the shortest of several, and the part; 0 where none is.
 
     letters: the cell's words of one letter, which a part must have too: "University A" is not "University" mistyped.
     """
-    rated = ((_likeness(written, cell), part) for written, part in windows if _letters(part) == letters)
+    rated = ((_likeness(each.key, cell), each.part) for each in windows if each.letters == letters)
     return max(rated, key=lambda each: (each[0], -len(each[1])), default=(0.0, ()))
 
 
@@ -245,11 +280,13 @@ def _likeness(written: str, cell: str) -> float:
     shortest = min(len(written), len(cell))
     if abs(len(written) - len(cell)) > 3 or shortest < (3 if has_han(cell) else 4):
         return 0.0
-    if written[0] != cell[0] or [c for c in written if c.isdigit()] != [c for c in cell if c.isdigit()]:
-        return 0.0
     allowed = 1 if shortest < 8 else 2 if shortest < 16 else 3
     distance = OSA.distance(written, cell, score_cutoff=allowed)
-    return 0.95 * (1 - distance / max(len(written), len(cell))) if distance <= allowed else 0.0
+    if distance > allowed or written[0] != cell[0]:
+        return 0.0
+    if [c for c in written if c.isdigit()] != [c for c in cell if c.isdigit()]:
+        return 0.0
+    return 0.95 * (1 - distance / max(len(written), len(cell)))
 
 
 def _part(run: Sequence[Word], cell: Sequence[Word]) -> tuple[Sequence[Word], float] | None:
