@@ -18,7 +18,7 @@ from myna.data.folder import DataFolder, Examples, Keys, open_folder
 from myna.data.hub import fetch_dataset
 from myna.engines import choose
 from myna.engines.base import Engine, Model, OptimizerSpec
-from myna.errors import AdapterError, DataError
+from myna.errors import AdapterError, DataError, ResourceError
 from myna.models.adapters import (
     PROMPT,
     AdapterSpec,
@@ -104,7 +104,8 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
     """Read, build and load all that the recipe names; `tell` is given what was read and what is worth
     knowing.
 
-    Raises `DataError`, `PromptError`, `ModelError`, `AdapterError`, `RecipeError`, `MissingDependency`.
+    Raises `DataError`, `PromptError`, `ModelError`, `AdapterError`, `RecipeError`, `ResourceError` and
+    `MissingDependency`.
     """
     files = find(recipe.model)
     spec = _adapter_spec(recipe, files)
@@ -132,6 +133,8 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
         if difference is not None:
             tell(Notice(0, f"{recipe.resume_adapter_file}: {difference}."))
     model = _load(recipe, files, spec, engine)
+    for store in (train, valid):
+        _check_longest(model, store, recipe)
     iterations = count_iterations(recipe, len(train))
     return Prepared(
         recipe=recipe,
@@ -212,6 +215,16 @@ def _load(recipe: Recipe, files: ModelFiles, spec: AdapterSpec, engine: Engine) 
         seed=recipe.seed,
     )
     return model
+
+
+def _check_longest(model: Model, store: SampleStore | None, recipe: Recipe) -> None:
+    """Raise `ResourceError` when the device can't compute the longest sample that was not left out."""
+    longest = 0 if store is None else min(store.summary.longest, recipe.max_seq_length)
+    if model.longest_sample is not None and longest > model.longest_sample:
+        raise ResourceError(
+            f"an example has {longest} tokens, and this device can hold the attention of {model.longest_sample} at "
+            f"once; set --max-seq-length {model.longest_sample}"
+        )
 
 
 def _given_adapter(path: Path, spec: AdapterSpec, files: ModelFiles) -> dict[str, Any]:

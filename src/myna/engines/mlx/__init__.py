@@ -45,23 +45,23 @@ class MlxEngine:
     ) -> MlxModel:
         """See `engines.base.Engine`."""
         _use(device)
-        compute = _dtype() if dtype == "auto" else getattr(mx, dtype)
+        compute = _dtype(_on_gpu()) if dtype == "auto" else getattr(mx, dtype)
         loaded = load_library_model(files, adapter, compute=compute)
         budget = _metal("max_recommended_working_set_size") // 8 if _on_gpu() else _CPU_ACTIVATION_BYTES
         return MlxModel(loaded, compute=compute, activation_bytes=budget)
 
     def device(self) -> Device:
         """See `engines.base.Engine`."""
-        _use("auto")
-        notes = (f"mlx {version('mlx')}", f"matrix products by {'Metal' if _on_gpu() else BLAS}")
+        metal = mx.metal.is_available()
+        notes = (f"mlx {version('mlx')}", f"matrix products by {'Metal' if metal else BLAS}")
         name = str(mx.device_info().get("device_name") or platform.processor() or platform.machine())
-        kind = "metal" if _on_gpu() else "cpu"
-        return Device(name, kind, memory_bytes(), str(_dtype()).removeprefix("mlx.core."), notes)  # type: ignore[arg-type]
+        dtype = str(_dtype(metal)).removeprefix("mlx.core.")
+        return Device(name, "metal" if metal else "cpu", memory_bytes(), dtype, notes)
 
     def matrix_speed(self) -> dict[str, float]:
         """See `engines.base.Engine`."""
-        _use("auto")
-        return {str(dtype).removeprefix("mlx.core."): _matrix_speed(dtype) for dtype in (mx.float32, mx.bfloat16)}
+        with mx.stream(mx.gpu if mx.metal.is_available() else mx.cpu):
+            return {str(dtype).removeprefix("mlx.core."): _matrix_speed(dtype) for dtype in (mx.float32, mx.bfloat16)}
 
     def peak_memory_bytes(self) -> int:
         """See `engines.base.Engine`."""
@@ -101,9 +101,9 @@ def _metal(key: str) -> int:
     return int(mx.device_info()[key])
 
 
-def _dtype() -> mx.Dtype:
-    """The dtype this device multiplies fastest without losing range."""
-    return mx.bfloat16 if _on_gpu() else mx.float32
+def _dtype(on_gpu: bool) -> mx.Dtype:
+    """The dtype that is multiplied fastest there without losing range."""
+    return mx.bfloat16 if on_gpu else mx.float32
 
 
 def _matrix_speed(dtype: mx.Dtype) -> float:
