@@ -15,6 +15,7 @@ import pytest
 import myna
 from compared_runs import BY_HEART, QUESTIONS, by_heart, school, train
 from myna.errors import DatabaseError, DataError, RecipeError, RunError
+from myna.exporting.quantizing import quantize_model
 from myna.recipe import load_recipe
 from myna.reports.comparing import Comparison, Progress, compare
 from myna.reports.comparing.comparable import comparability
@@ -198,6 +199,7 @@ def test_losses_under_another_mask_are_not_comparable(place: Path, tmp_path: Pat
     )
     page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count("<figcaption>\n<b>Validation loss") == 2  # each in a chart of its own
+    assert "Validation loss, best ≠" in page
     assert "(best)" not in page.split("Loss</th>")[1].split("Speed</th>")[0]
 
 
@@ -205,6 +207,19 @@ def test_saying_what_the_format_does_anyway_makes_no_difference(place: Path) -> 
     train(place, "said", mask_prompt=True, iters=2, max_seq_length=500)
     comparison = compare([place / "lora", place / "said"], measure=False)
     assert all(each.comparable for each in comparison.losses)
+
+
+def test_a_packed_base_is_counted_as_what_it_stands_for(place: Path) -> None:
+    quantize_model(str(place / "model"), place / "packed", group_size=32, keep=("mlp.down_proj",))
+    train(place, "qlora", model=place / "packed", iters=2)
+    comparison = compare([place / "lora", place / "qlora"], measure=False)
+    assert all(each.comparable for each in comparison.losses)  # another base, the same tokens
+    plain, packed = (subject.as_dict() for subject in comparison.subjects)
+    assert (plain["method"], packed["method"]) == ("LoRA rank 2", "QLoRA rank 2")
+    assert (plain["weights"], packed["weights"]) == ("float32", "4 bits in groups of 32")
+    assert plain["trained_share"] == packed["trained_share"]
+    assert plain["fused_unpacked_bytes"] is None
+    assert packed["fused_unpacked_bytes"] == plain["fused_bytes"] > 2 * packed["fused_bytes"]
 
 
 def test_losses_on_other_data_are_not_comparable(place: Path) -> None:

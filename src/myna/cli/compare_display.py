@@ -58,7 +58,7 @@ def show(comparison: Comparison, stream: TextIO) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from myna.reports.comparing.tables import NOISE, missing, sections
+    from myna.reports.comparing.tables import NOISE, missing, refusals, sections
 
     width = shutil.get_terminal_size((_WIDTH_OF_FILES, 24)).columns
     console = Console(file=stream, highlight=False, width=width, soft_wrap=False)
@@ -70,9 +70,8 @@ def show(comparison: Comparison, stream: TextIO) -> None:
         console.print(Text(words, "dim"))
     _show_losses(console, comparison, names)
     _show_answers(console, comparison, names)
-    for each in comparison.losses:
-        if not each.comparable:
-            console.print(Text(visible(str(each)), "yellow"))
+    for refusal in refusals(comparison):
+        console.print(Text(visible(refusal), "yellow"))
     for note in comparison.notes:
         console.print(Text(visible(f"Note: {note}.")))
     for who, line in missing(comparison):

@@ -167,7 +167,8 @@ def _kept_file(subject: _Subject, samples_hash: str) -> Path:
     adapter = hashlib.sha256()
     for file in sorted(run.adapter_path.glob("*")):
         adapter.update(file.name.encode())
-        adapter.update(file.read_bytes())
+        with file.open("rb") as opened:
+            adapter.update(hashlib.file_digest(opened, "sha256").digest())
     key = {
         "format": _FORMAT,
         "base": content_hash(subject.files),

@@ -14,7 +14,7 @@ from myna.errors import RunError
 from myna.reports.charts import Chart, Point, Series, draw
 from myna.reports.comparing.comparison import Comparison, Subject
 from myna.reports.comparing.judging import JudgedAnswer
-from myna.reports.comparing.tables import LossRow, Section, loss_rows, missing, sections
+from myna.reports.comparing.tables import LossRow, Section, loss_rows, missing, refusals, sections
 from myna.reports.rendering import render
 from myna.reports.words import byte_unit, loss_words
 from myna.runs import write_file, writing
@@ -99,7 +99,7 @@ def compose(comparison: Comparison) -> Page:
         title=_title([head.name for head in heads]),
         headline=tuple(_headline(comparison)),
         warnings=(
-            *(str(each) for each in comparison.losses if not each.comparable),
+            *refusals(comparison),
             *(f"{note[:1].upper()}{note[1:]}." for note in comparison.notes),
         ),
         runs=heads,

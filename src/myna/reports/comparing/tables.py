@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from myna.reports.comparing.comparable import LossKind
 from myna.reports.comparing.comparison import Comparison, Subject
 from myna.reports.words import byte_words, count_words, duration_words, loss_words, perplexity_words
 
 NONE = "–"
+UNEQUAL = "≠"
+"""Stands behind the names of losses that are not over the same tokens."""
 NOISE = 0.05
 """What speeds, times and memory may differ by, as a share, without one run being better: as much as between two runs of
 the same recipe."""
@@ -33,12 +36,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows that belong together. words: they hold words rather than figures. remark: why nothing in it is marked."""
+    """Rows that belong together. words: they hold words rather than figures."""
 
     title: str
     rows: tuple[Row, ...]
     words: bool = False
-    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def sections(comparison: Comparison) -> tuple[Section, ...]:
     subjects = comparison.subjects
     found = (
         Section("Run", tuple(_what(subjects)), words=True),
-        Section("Loss", tuple(_losses(comparison)), remark=" ".join(map(str, _refusals(comparison)))),
+        Section("Loss", tuple(_losses(comparison))),
         Section("Speed", tuple(_speed(subjects))),
         Section("Memory", tuple(_memory(subjects))),
         Section("Size", tuple(_size(subjects))),
@@ -63,8 +65,7 @@ def sections(comparison: Comparison) -> tuple[Section, ...]:
         Section("What else differs in the recipes", tuple(_differing(subjects)), words=True),
     )
     shown = (
-        Section(each.title, tuple(row for row in each.rows if set(row.cells) != {NONE}), each.words, each.remark)
-        for each in found
+        Section(each.title, tuple(row for row in each.rows if set(row.cells) != {NONE}), each.words) for each in found
     )
     return tuple(each for each in shown if each.rows)
 
@@ -79,8 +80,9 @@ def missing(comparison: Comparison) -> list[tuple[str, str]]:
     return [("all runs" if len(names) == count else ", ".join(names), line) for line, names in lacking.items()]
 
 
-def _refusals(comparison: Comparison) -> list[Any]:
-    return [each for each in comparison.losses if not each.comparable]
+def refusals(comparison: Comparison) -> list[str]:
+    """Return what to say of the losses that can't be compared, behind the sign that their rows have."""
+    return [f"{UNEQUAL} {each}" for each in comparison.losses if not each.comparable]
 
 
 def loss_rows(comparison: Comparison, most: int) -> tuple[list[LossRow], int]:
@@ -133,30 +135,23 @@ def _state(subject: Subject) -> str:
 
 def _losses(comparison: Comparison) -> Iterator[Row]:
     subjects = comparison.subjects
-    best = [subject.run.record.best for subject in subjects]
+
+    def row(kind: LossKind, name: str, short: str, values: list[float | None], write: Callable[[float], str]) -> Row:
+        comparable = comparison.comparable(kind)
+        sign = "" if comparable else f" {UNEQUAL}"
+        return _row(f"{name}{sign}", f"{short}{sign}", values, write, best="low" if comparable else None)
+
     reports = [subject.run.record.reports for subject in subjects]
-    yield _row(
-        "Train loss, last",
-        "train",
-        [each[-1].train_loss if each else None for each in reports],
-        loss_words,
-        best=_low(comparison.comparable("train")),
+    yield row(
+        "train", "Train loss, last", "train", [each[-1].train_loss if each else None for each in reports], loss_words
     )
-    yield _row(
-        "Validation loss, best",
-        "valid",
-        [each.valid_loss if each else None for each in best],
-        loss_words,
-        best=_low(comparison.comparable("valid")),
-    )
+    best = [subject.run.record.best for subject in subjects]
+    losses = [each.valid_loss if each else None for each in best]
+    yield row("valid", "Validation loss, best", "valid", losses, loss_words)
     yield _row("at iteration", "at", [each.iteration if each else None for each in best], "{:,}".format)
     tests = [subject.test.loss if subject.test else None for subject in subjects]
-    yield _row("Test loss", "test", tests, loss_words, best=_low(comparison.comparable("test")))
-    yield _row("Test perplexity", "test ppl", tests, perplexity_words, best=_low(comparison.comparable("test")))
-
-
-def _low(comparable: bool) -> Literal["low"] | None:
-    return "low" if comparable else None
+    yield row("test", "Test loss", "test", tests, loss_words)
+    yield row("test", "Test perplexity", "test ppl", tests, perplexity_words)
 
 
 def _speed(subjects: Sequence[Subject]) -> Iterator[Row]:
