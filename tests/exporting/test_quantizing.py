@@ -16,6 +16,7 @@ from safetensors.torch import load_file as load_torch_file
 
 from myna.engines.torch import TorchEngine
 from myna.errors import ModelError, ResourceError
+from myna.exporting import convert
 from myna.exporting.quantizing import quantize_model
 from myna.models.files import find
 from myna.models.quantization import Packing
@@ -203,6 +204,15 @@ def test_an_existing_output_and_a_full_disk_are_said(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(ResourceError, match="GB are free"):
         quantize_model(str(base), tmp_path / "q", group_size=32)
+
+
+def test_a_quantised_model_whose_layers_have_biases_is_converted_back(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base", "qwen2", **WIDE)
+    packed = quantize_model(str(base), tmp_path / "q", group_size=32).folder
+    convert(packed, tmp_path / "plain", to="huggingface")
+    tokens = random_tokens(np.random.default_rng(0), 12)
+    logits = [TorchEngine().load(find(str(f)), device="cpu").logits(tokens) for f in (packed, tmp_path / "plain")]
+    assert np.allclose(*logits, rtol=0, atol=1e-5 * np.abs(logits[0]).max())
 
 
 def test_less_memory_is_taken_than_the_largest_layer_has(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _sources(files: ModelFiles, names: Mapping[str, TensorInfo]) -> dict[str, Te
     for name, info in names.items():
         path = name.rpartition(".")[0]
         packing = files.packing(path)
-        if packing is None:
+        if packing is None or name.endswith(".bias"):  # of the layer itself, not of its packing
             sources[name] = TensorSource(info.dtype, info.shape, partial(read_chunks, info))
         elif not name.endswith(_PACKED_PARTS):
             scales, biases = files.tensors[f"{path}.scales"], files.tensors[f"{path}.biases"]
