@@ -222,6 +222,13 @@ def test_or_and_and_can_not_be_misread(lexicon: Lexicon) -> None:
 
 
 AMBIGUOUS = [
+    Query(  # the highest lowest age
+        (student("School"),),
+        "students",
+        group_by=(student("School"),),
+        order_by=(Order(Aggregate("min", student("Age")), True),),
+        limit=1,
+    ),
     Query((student("Name"),), "students", limit=3),
     Query((COUNT,), "students", group_by=(student("School"),)),
     Query((student("Name"), COUNT), "students"),

@@ -188,3 +188,13 @@ def test_a_thousand_tables_are_profiled(tmp_path: Path) -> None:
     found = made(tmp_path / "many.sqlite", *tables, *rows)
     assert len(found.tables) == 1000
     assert [join.pairs[0][1].table for join in found.tables["t7"].joins] == ["t6"]
+
+
+def test_a_number_that_only_numbers_is_no_amount(tmp_path: Path) -> None:
+    found = made(
+        tmp_path / "numbers.sqlite",
+        "CREATE TABLE wines (No INT, name TEXT, price INT)",
+        *(f"INSERT INTO wines VALUES ({n % 9}, 'Wine {n}', {n % 17})" for n in range(40)),
+    )
+    roles = {name: column.role for name, column in found.tables["wines"].columns.items()}
+    assert roles == {"No": "key", "name": "name", "price": "measure"}

@@ -271,6 +271,8 @@ def _own_chinese(
     if base == "grade" and not all(value in _SCHOOL_GRADES for value in found.values):
         return "成绩"
     last = base.rpartition(" ")[2]
+    if base == "area" and found.role != "measure":
+        return "区域"
     if last in ("enrollment", "attendance") and found.role == "measure" and (known := chinese_of(tuple(base.split()))):
         return f"{known}人数"
     if base == "title" and not has_name and owner[0][-1] not in _TITLED:

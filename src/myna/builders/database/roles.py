@@ -82,7 +82,8 @@ def looks_like_key(name: str, *, unique: bool = False) -> bool:
     last = words[-1]
     if _is_one_of([last], _KEY_ENDINGS):
         return True
-    return last in _SQUASHED_KEYS or (unique and len(words) > 1 and last in _NUMBERINGS)
+    alone = len(words) == 1 and last in _NUMBERINGS  # to average it would read as to count
+    return alone or last in _SQUASHED_KEYS or (unique and len(words) > 1 and last in _NUMBERINGS)
 
 
 def role_of(column: Column, cells: Sequence[Any], *, distinct: int, in_key: bool) -> tuple[Role, str | None]:

@@ -107,6 +107,8 @@ class Groups:
             if isinstance(column, Rows):
                 raise Unsayable
             asked = f"{self._nouns.everyone(reading.things.table)}的{self._quantities.column(column, reading)}"
+        elif order.item.function in ("min", "max"):
+            raise Unsayable  # nobody asks for the highest lowest age
         limit = query.limit or 1
         number = "" if limit == 1 else chinese_number(limit, counting=True)
         slots = {"group": group.name, "m": group.measure, "quantity": asked, "most": most}

@@ -108,7 +108,7 @@ class _English:
             return self._conditions.calculated(item)
         if not isinstance(item, ColumnOf):
             raise Unsayable
-        name, path = self._conditions.column(item), reading.path(item)
+        name, path = self._conditions.thing(item), reading.path(item)
         if path:
             name = self._nouns.of_other(path, name)
         return plural(name) if many else name

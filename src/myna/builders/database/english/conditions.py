@@ -87,6 +87,11 @@ class Conditions:
         """Return one of a column's names."""
         return self._choose.usual(self._lexicon.columns[column].english)
 
+    def thing(self, column: ColumnOf) -> str:
+        """Return a column's name as something that a row has: "AVA status" for what is called "is AVA"."""
+        name = self.column(column)
+        return f"{name.partition(' ')[2]} status" if name.startswith(("is ", "has ")) else name
+
     def calculated(self, item: Arithmetic) -> str:
         """Return a calculation between columns as a noun: "sum of price and tax"."""
         return _CALCULATED[item.operator].format(l=self.column(item.left), r=self.column(item.right))

@@ -156,6 +156,8 @@ class Groups:
         bare = self._quantities.bare(item, reading)
         if item.function == ("max" if order.descending else "min"):
             return f"{bare} of {rows}"  # "the highest highest age" is the highest age
+        if item.function in ("min", "max"):
+            raise Unsayable  # nobody asks for the highest lowest age
         return f"{word} {bare} of {rows}"
 
     def _having(self, reading: Reading, group: _Group, aggregates: list[Aggregate]) -> str:

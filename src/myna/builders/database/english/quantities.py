@@ -50,14 +50,14 @@ class Quantities:
         """Return what is aggregated, in the singular, with the table that it is of where that is another."""
         if isinstance(column, Arithmetic):
             return self._conditions.calculated(column)
-        name, path = self._conditions.column(column), reading.path(column)
+        name, path = self._conditions.thing(column), reading.path(column)
         if path:
             return self._nouns.of_other(path, name)
         return name
 
     def name(self, column: ColumnOf) -> str:
         """Return a column's name alone."""
-        return self._conditions.column(column)
+        return self._conditions.thing(column)
 
     def _together(self, aggregates: Sequence[Aggregate], reading: Reading) -> str:
         """Several of one column share its name: "minimum, maximum and average age"."""
