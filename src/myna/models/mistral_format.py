@@ -90,7 +90,8 @@ class MistralParams:
         window = content.get("sliding_window")
         if window is not None:
             _require(file, content, "sliding_window", int)
-        context = content.get("max_position_embeddings") or content.get("max_seq_len") or _DEFAULT_CONTEXT
+        named = next((key for key in ("max_position_embeddings", "max_seq_len") if content.get(key)), None)
+        context = _require(file, content, named, int) if named else _DEFAULT_CONTEXT
         return cls(
             file,
             width,
@@ -134,6 +135,11 @@ class MistralParams:
 
         Raises `ModelError` for one that is missing, foreign, or not of the shape that the parameters give it.
         """
+        if self.layers > len(found):  # before so many names are made
+            raise ModelError(
+                f"{self.file}: n_layers is {self.layers}, but there are only {len(found)} tensors; "
+                "the two are of different models"
+            )
         expected = self._shapes()
         foreign = sorted(name for name in found.keys() - expected.keys() if not name.startswith(_IGNORED))
         missing = sorted(expected.keys() - found.keys())
