@@ -291,6 +291,14 @@ def test_mlx_asked_for_where_it_is_not_installed_says_what_to_install(monkeypatc
         choose("mlx")
 
 
+def test_apple_silicon_takes_mlx_by_itself_and_other_machines_torch(monkeypatch):
+    assert choose().name == "torch"
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert choose().name == "mlx"
+    assert choose("torch").name == "torch"
+
+
 # The process
 
 

@@ -19,7 +19,7 @@ from myna.batching.rows import pack
 from myna.engines.base import OptimizerSpec, Sampling
 from myna.models.adapters import resolve, write_mlx_adapter
 from myna.models.files import find
-from tiny_models import random_tokens
+from tiny_models import random_tokens, save_tiny
 
 needs_mlx = pytest.mark.skipif(
     importlib.util.find_spec("mlx") is None or importlib.util.find_spec("mlx_lm") is None,
@@ -41,6 +41,35 @@ def test_logits_losses_and_gradients_are_the_same_on_both_engines(tiny, kind):
             (loss_sum, count), (expected_sum, expected_count) = (m.evaluate(batch) for m in (mlx_model, torch_model))
             assert count == expected_count
             assert loss_sum == pytest.approx(expected_sum, rel=TOLERANCE)
+
+
+LLAMA3 = {"factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+LONG = {
+    "long_factor": [1.5, 2.0, 3.0, 4.0],
+    "short_factor": [1.0, 1.1, 1.2, 1.3],
+    "original_max_position_embeddings": 20,
+}
+
+
+@needs_mlx
+@pytest.mark.parametrize(
+    ("architecture", "rotary"),
+    [
+        ("llama", {"rope_type": "default", "rope_theta": 5e5}),
+        ("llama", {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}),
+        ("llama", {"rope_type": "llama3", "rope_theta": 1e4, **LLAMA3}),
+        ("phi3", {"rope_type": "longrope", "rope_theta": 1e4, **LONG}),
+    ],
+)
+def test_rotary_embeddings_are_the_same_on_both_engines(tmp_path, architecture, rotary):
+    changes = (
+        {"max_position_embeddings": 80, "original_max_position_embeddings": 20} if rotary.get("long_factor") else {}
+    )
+    folder = save_tiny(tmp_path, architecture, rope_parameters=rotary, **changes)
+    torch_model, mlx_model = (adapted(engine, folder) for engine in ("torch", "mlx"))
+    for length in (15, 30):  # below and above what LongRoPE's short frequencies are for
+        tokens = random_tokens(np.random.default_rng(1), length)
+        assert_near({"logits": mlx_model.logits(tokens)}, {"logits": torch_model.logits(tokens)})
 
 
 def trained(engine, folder, optimizer, options, kind="lora", learning_rate=3e-3, steps=20):
@@ -86,7 +115,8 @@ def test_every_optimizer_takes_the_same_steps_and_goes_on_on_the_other_engine(ti
     moved.load_optimizer_state(torch_model.optimizer_state())
     for model in (torch_model, moved):
         model.step(rows(4, seed=6), 3e-3, step=6, max_gradient_norm=1.0)
-    assert_near(moved.trainable(), torch_model.trainable(), 1e-4)
+    # Beside Muon, DoRA's magnitudes go by AdamW with its eps of 1e-8, below the noise of their smallest gradients.
+    assert_near(moved.trainable(), torch_model.trainable(), 2e-3 if (optimizer, kind) == ("muon", "dora") else 1e-4)
 
 
 @needs_mlx
