@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from databases.servers import Server, postgres_admin
+from databases.servers import PASSWORD, Server, postgres_admin
 from myna.cli import main
 from myna.data.folder import open_split
 from myna.databases import Database
@@ -147,6 +147,16 @@ def test_views_generated_columns_and_json(tmp_path: Path, capsys: pytest.Capture
     assert any("twice" in question or "later" in question for question in questions)
 
 
+def test_what_can_not_be_read_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = """
+    CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, age INT);
+    CREATE VIEW overflowing AS SELECT abs(-9223372036854775808 + id - id) AS x FROM people;
+    """
+    people = [(n, f"Ann {n}", 10 + n) for n in ROWS]
+    notes = built(sqlite_file(tmp_path / "d.sqlite", script, [("people", people)]), tmp_path, capsys)["notes"]
+    assert any("nothing is asked about overflowing, which can't be read" in note for note in notes)
+
+
 def test_undeclared_keys_are_inferred_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = (
         "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, town_id INT); "
@@ -214,4 +224,17 @@ def test_postgres_without_tables_or_rows_says_so(
         admin.execute(script)
     message = built(postgres.url(name), tmp_path, capsys)["error"]["message"]
     assert said in message
-    assert "Geheim" not in message
+    assert PASSWORD not in message
+
+
+def test_postgres_that_may_not_be_read_says_so(
+    postgres: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with postgres_admin(postgres) as admin:
+        admin.execute("CREATE DATABASE private")
+        admin.execute(f"CREATE ROLE stranger LOGIN PASSWORD '{PASSWORD}'")
+    with postgres_admin(postgres, "private") as admin:
+        admin.execute("CREATE TABLE diary (id INT PRIMARY KEY, secret TEXT)")
+    message = built(postgres.url("private", "stranger"), tmp_path, capsys)["error"]["message"]
+    assert "none of its tables can be read; diary: " in message
+    assert "permission denied" in message

@@ -171,7 +171,7 @@ class Lexicon:
         if len(join.pairs) > 1 or len(words) < 2 or words[-1] not in ("ID", "code", "number", "key"):
             return noun
         role, table_word = words[:-1], self.tables[parent].english[-1]
-        if len(role[-1]) < 3 or role[-1] == self.tables[child].english[-1]:
+        if len(role[-1]) < 3 or _is_short_for(role[-1], table_word) or role[-1] == self.tables[child].english[-1]:
             return noun
         if language == "en":
             taken = {name for column, each in self.columns.items() if column.table == child for name in each.english}
@@ -302,7 +302,17 @@ def _without_owner(words: tuple[str, ...], owners: tuple[str, ...]) -> tuple[str
         own = tuple(owner.split())
         if len(words) > len(own) and words[: len(own)] == own and words[len(own)] != "of":
             return words[len(own) :]
+        if len(words) == 2 and len(own) == 1 and words[1] in _OFTEN_PREFIXED and _is_short_for(words[0], owner):
+            return words[1:]
     return words
+
+
+_OFTEN_PREFIXED = word_set("ID name code number type status title description")
+
+
+def _is_short_for(part: str, noun: str) -> bool:
+    """Whether a part of a name is a beginning of a noun and no word of its own: `res` for restaurant."""
+    return 2 < len(part) < len(noun) and noun.startswith(part) and chinese_of((part,)) is None
 
 
 def _value_names(found: ColumnProfile, glossary: ColumnGlossary, name: str) -> dict[str, tuple[str, ...]]:

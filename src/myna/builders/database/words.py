@@ -165,6 +165,7 @@ _SPOKEN = {
     "certification expires": "certification expiry date",
     "expires": "expiry date",
     "dno": "department number",
+    "spent": "amount spent",
     "sec ID": "section ID",
     "sec number": "section number",
 }
