@@ -126,8 +126,9 @@ def test_what_was_wrong_is_learnt_in_a_new_run_and_the_old_one_stays_as_it_was(p
     more = correct(
         tmp_path / "more.jsonl", place / "school.sqlite", ("Name the youngest.", "SELECT MIN(age) FROM students")
     )
+    new = new.rename(tmp_path / "moved")
     once_more = learn(new, more, iters=1, **FAST)
-    assert once_more.run == tmp_path / "new-learnt"
+    assert once_more.run == tmp_path / "moved-learnt"
     data = once_more.run / "data"
     assert answers(records(data / "corrections.jsonl")) == [AGES, AGES, YOUNGEST]
     note = json.loads((data / "data.json").read_text("utf-8"))

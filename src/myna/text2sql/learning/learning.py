@@ -114,7 +114,7 @@ def _prepare(
     checked = check_corrections(
         last_words([*carried, *given]),
         known,
-        data=None if past.data is None else Path(past.recipe.data),
+        data=past.own,
         other_databases=settings.other_databases or past.data is None,
         time_limit=settings.time_limit,
     )

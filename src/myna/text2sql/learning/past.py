@@ -29,10 +29,15 @@ RESULT = "result.json"
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An earlier run. data: None when it is gone and nothing is to be replayed. carried: corrections it has learnt."""
+    """An earlier run.
+
+    own: the data folder that it was trained on. data: the one to replay from; None when it is gone and nothing is to be
+    replayed. carried: corrections that it has learnt.
+    """
 
     run: RunFolder
     recipe: Recipe
+    own: Path
     data: DataFolder | None
     carried: Path | None
     notes: tuple[str, ...]
@@ -46,7 +51,7 @@ class Past:
     def folders(self) -> list[Path]:
         """The data folders that say where databases are: the original one, and the run's own."""
         original = [] if self.data is None else [self.data.path]
-        return [*original, *([Path(self.recipe.data)] if Path(self.recipe.data).is_dir() else [])]
+        return [*original, *([self.own] if self.own.is_dir() else [])]
 
     def digest(self) -> str:
         """Return a digest of the recipe and of the adapter's files."""
@@ -68,12 +73,15 @@ def open_past(path: Path, data: Path | None, *, replay: float) -> Past:
     _check_finished(run)
     recipe = from_yaml(run.recipe_path.read_text("utf-8"), source=str(run.recipe_path))
     read_adapter(run.path, find(recipe.model))
-    carried = Path(recipe.data) / CARRIED
-    folder, notes = _data(run, recipe, data, replay)
+    own, inside = Path(recipe.data), run.path / "data"
+    if not own.is_dir() and inside.is_dir():  # a run that learnt, and was moved with its data in it
+        own = inside
+    carried = own / CARRIED
+    folder, notes = _data(run, own, data, replay)
     opened = None
     if folder is not None:
         opened = open_folder(folder, keys=keys_of(recipe), on_bad_example=recipe.on_bad_example, seed=recipe.seed)
-    return Past(run, recipe, opened, carried if carried.is_file() else None, notes)
+    return Past(run, recipe, own, opened, carried if carried.is_file() else None, notes)
 
 
 def _check_finished(run: RunFolder) -> None:
@@ -97,11 +105,10 @@ def is_trained(run: RunFolder) -> bool:
     return run.log_path.is_file() and [event.get("event") for event in read_events(run.log_path)[-1:]] == ["finish"]
 
 
-def _data(run: RunFolder, recipe: Recipe, given: Path | None, replay: float) -> tuple[Path | None, tuple[str, ...]]:
+def _data(run: RunFolder, own: Path, given: Path | None, replay: float) -> tuple[Path | None, tuple[str, ...]]:
     """Return the folder to replay from, the original one for a run that has learnt from corrections."""
     if given is not None:
         return given.expanduser().absolute(), ()
-    own = Path(recipe.data)
     first = _first_data(own)
     wanted = first or own
     if wanted.is_dir():
