@@ -19,7 +19,7 @@ class Command(NamedTuple):
     summary: str
 
 
-SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base model, and look at one."}
+SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base model, look at one, convert or quantise it."}
 """First words of commands that have two."""
 
 GROUPS: dict[str, tuple[Command, ...]] = {
@@ -44,8 +44,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("train", "train:train", "Train by a recipe or flags, or go on with a run"),
         Command("test", "testing:measure", "Measure loss and perplexity: base, adapter or every checkpoint"),
         Command("score", "score:score", "Score SQL by running it: execution accuracy, exact match, valid SQL"),
-        Command("learning-curve", "learning_curve:learning_curve", "Find how many examples are enough"),
         Command("compare", "compare:compare", "Put runs side by side: losses, speed, memory, sizes, answers"),
+        Command("learning-curve", "learning_curve:learning_curve", "Find how many examples are enough"),
         Command("report", "report:report", "Write a run's report.html again"),
     ),
     "Using": (
