@@ -288,9 +288,9 @@ def test_a_letter_grade_is_no_year_of_school_and_a_moment_says_that_it_is_a_date
 
 def test_a_short_form_of_the_table_is_not_said_again(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "d.sqlite") as connection:
-        connection.execute("CREATE TABLE restaurants (resid INTEGER PRIMARY KEY, res_name TEXT, rest_days INT)")
+        connection.execute("CREATE TABLE restaurants (resid INTEGER PRIMARY KEY, res_name TEXT, rest_room INT)")
     connection.close()
     with Database.open(tmp_path / "d.sqlite") as database:
         columns = Lexicon.of(profile(database)).columns
     assert columns[ColumnOf("restaurants", "res_name")].english == ("name",)
-    assert columns[ColumnOf("restaurants", "rest_days")].english == ("rest days",)
+    assert columns[ColumnOf("restaurants", "rest_room")].english == ("rest room",)
