@@ -81,7 +81,7 @@ def finish(loop: Loop) -> TrainResult:
     before = progress.untrained_loss
     if best is not None and before is not None and best.valid_loss >= before:
         text = (
-            f"The validation loss never fell below that of the base model ({before:.3f}): this training "
+            f"The validation loss never fell below what it was before training ({before:.3f}): this training "
             "made it worse. Lower --learning-rate, or look at the data with myna data show."
         )
         loop.tell(Notice(progress.step, text))
