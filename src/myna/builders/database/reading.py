@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from myna.builders.database.lexicon import Lexicon
@@ -226,14 +227,19 @@ def _without_known(things: Things, column: ColumnOf) -> Things:
     return Things(things.table, kept, things.any, things.owned)
 
 
-def _columns(part: object) -> Iterator[ColumnOf]:
-    """All columns a query names outside its joins and inner queries' own names."""
+@lru_cache(maxsize=256)
+def _columns(query: Query) -> tuple[ColumnOf, ...]:
+    """All columns a query names outside its joins and inner queries' own names; it is asked for every way to say it."""
+    return tuple(_columns_in(query))
+
+
+def _columns_in(part: object) -> Iterator[ColumnOf]:
     if isinstance(part, ColumnOf):
         yield part
     elif isinstance(part, tuple):
         for each in part:
-            yield from _columns(each)
+            yield from _columns_in(each)
     elif is_dataclass(part) and not isinstance(part, type):
         for field in fields(part):
             if field.name != "joins":
-                yield from _columns(getattr(part, field.name))
+                yield from _columns_in(getattr(part, field.name))
