@@ -19,7 +19,10 @@ class Command(NamedTuple):
     summary: str
 
 
-SUBJECTS = {"data": "Make training data, and look at it.", "model": "Get a base model, look at one, convert or quantise it."}
+SUBJECTS = {
+    "data": "Make training data, and look at it.",
+    "model": "Get a base model, look at one, convert or quantise it.",
+}
 """First words of commands that have two."""
 
 GROUPS: dict[str, tuple[Command, ...]] = {
