@@ -7,6 +7,7 @@ process's peak resident memory. Ratios are taken within a round, because machine
 
     python benchmarks/training.py --examples 200 --rounds 1
     python benchmarks/training.py --examples 32 --rounds 3 --contenders myna trl
+    python benchmarks/training.py --examples 32 --data school-data     # questions on one database
 
 TRL is set up as well as its documentation allows on this machine: loss on completions only, no gradient checkpointing,
 batches of similar lengths, the dtype that is fast here. `trl-default` leaves its defaults. Needs `pip install
@@ -50,6 +51,11 @@ def chats(wikisql: Path, count: int) -> list[list[dict[str, str]]]:
             if len(made) == count:
                 break
     return made
+
+
+def first_conversations(folder: Path, count: int) -> list[list[dict[str, str]]]:
+    with (folder / "train.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line)["messages"] for line, _ in zip(lines, range(count), strict=False)]
 
 
 def make_model(folder: Path, tokenizer: Path) -> None:
@@ -161,7 +167,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         work = Path(folder)
         make_model(work / "model", arguments.tokenizer)
         (work / "data").mkdir()
-        conversations = chats(arguments.wikisql, arguments.examples)
+        if arguments.data is not None:
+            conversations = first_conversations(arguments.data, arguments.examples)
+        else:
+            conversations = chats(arguments.wikisql, arguments.examples)
         lines = (json.dumps({"messages": turns}, ensure_ascii=False) for turns in conversations)
         (work / "data" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (work / "data" / "valid.jsonl").write_text(json.dumps({"messages": conversations[0]}) + "\n", encoding="utf-8")
@@ -212,6 +221,7 @@ def main() -> None:
     parser.add_argument("--dtype", default=None, help="default: what `myna doctor` says is fast here")
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizers" / "qwen2.5")
     parser.add_argument("--wikisql", type=Path, default=SHARED / "wikisql")
+    parser.add_argument("--data", type=Path, help="a data folder of conversations, instead of WikiSQL")
     parser.add_argument("--contender", choices=names, help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
