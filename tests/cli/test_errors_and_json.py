@@ -90,7 +90,7 @@ def test_every_exception_has_its_exit_code(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(run: Path) -> Path:
+    def fail(run: Path, scores: object) -> Path:
         raise raised
 
     monkeypatch.setattr(myna.reports, "write_report", fail)
@@ -113,7 +113,7 @@ ANY = _Any()
 def test_what_libraries_print_does_not_reach_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def chatter(run: Path) -> Path:
+    def chatter(run: Path, scores: object) -> Path:
         print("a library says hello")
         return run / "report.html"
 
