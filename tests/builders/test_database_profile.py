@@ -10,7 +10,8 @@ import pytest
 
 from myna.builders.database.profile import ROWS_READ, Profile, profile
 from myna.builders.database.query import ColumnOf, Join
-from myna.databases import Database
+from myna.builders.database.sampling import sample_queries
+from myna.databases import Database, Limits
 from shop_database import write_shop
 
 
@@ -131,6 +132,39 @@ def test_a_large_table_is_read_in_part_and_from_all_over(tmp_path: Path) -> None
     assert (table.exact, table.rows) == (False, rows)
     assert set(table.columns["half"].values) == {"first", "second"}
     assert table.columns["amount"].role == "measure"
+
+
+def test_a_large_view_is_read_in_part_and_counted_as_far_as_it_matters(tmp_path: Path) -> None:
+    rows = 3 * ROWS_READ
+    found = made(
+        tmp_path / "large.sqlite",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, city TEXT, amount REAL)",
+        f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "
+        "INSERT INTO t SELECT i, 'City ' || i % 9, i / 4.0 FROM n",
+        "CREATE VIEW sales AS SELECT city, amount FROM t",
+    )
+    view = found.tables["sales"]
+    assert (view.exact, view.rows, view.is_view) == (False, rows, True)
+    assert {name: each.role for name, each in view.columns.items()} == {"city": "category", "amount": "measure"}
+    assert any(query.table == "sales" for query in sample_queries(found, count=100))
+
+
+def test_a_view_that_can_not_be_counted_in_time_is_named_and_not_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "slow.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    # Its first rows come at once; where it stops being fast, it never ends.
+    connection.execute(
+        "CREATE VIEW endless AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        f"SELECT i FROM n WHERE i <= {ROWS_READ + 1}"
+    )
+    connection.commit()
+    connection.close()
+    with Database.open(path, limits=Limits(seconds=0.3)) as database:
+        found = profile(database)
+    assert set(found.tables) == {"t"}
+    assert "endless" in found.unread
 
 
 def test_the_same_database_gives_the_same_profile(tmp_path: Path, shop: Profile) -> None:

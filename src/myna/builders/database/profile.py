@@ -142,10 +142,9 @@ def _read(database: Database, table: Table, chosen: random.Random) -> _Reading:
     result = database.run(f"SELECT {names} FROM {source} LIMIT {ROWS_READ + 1}")
     if len(result.rows) <= ROWS_READ and not result.truncated:
         return _Reading(table, columns, result.rows, len(result.rows), True)
-    count = len(result.rows)
-    if not table.is_view:
-        counted = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {source} LIMIT {ROWS_COUNTED}) AS counted"
-        count = max(count, database.run(counted).rows[0][0])
+    # A view that is too slow to be counted so far is too slow to be asked about: it is left out and named.
+    counted = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {source} LIMIT {ROWS_COUNTED}) AS counted"
+    count = max(len(result.rows), database.run(counted).rows[0][0])
     scattered = _scattered(database, table, names, source, chosen)
     return _Reading(table, columns, scattered or result.rows, count, False)
 

@@ -78,6 +78,6 @@ class Draw:
 
 
 def _is_usable(table: TableProfile) -> bool:
-    """Whether questions about a table can be answered: it has rows, and a view can be read as a whole."""
+    """Whether questions about a table or view can be answered: it has rows, and columns that say something."""
     roles = {column.role for column in table.columns.values()}
-    return table.rows > 1 and (table.exact or not table.is_view) and bool(roles - {"other"})
+    return table.rows > 1 and bool(roles - {"other"})
