@@ -83,6 +83,8 @@ CASES = [
     (students_where(Comparison(student("Grade"), "=", 9)), "九年级的学生"),
     (students_where(Comparison(student("Grade"), "<>", 9)), "不在九年级的学生"),
     (students_where(DatePart(student("dateOfBirth"), "year", "=", 2010)), "出生日期在2010年"),
+    (students_where(DatePart(student("dateOfBirth"), "month", "=", 3, of=2010)), "出生日期在2010年3月"),
+    (students_where(DatePart(student("dateOfBirth"), "month", "=", 3, of=2010)), "2010年3月出生的学生"),
     (students_where(Comparison(student("dateOfBirth"), "<", "2010-03-04")), "出生日期早于2010年3月4日"),
     (
         students_where(AgainstAggregate(student("Height"), ">", Aggregate("avg", student("Height")))),

@@ -115,6 +115,8 @@ CASES = [
     (students_where(Comparison(student("School"), "=", "Riverside School")), "at Riverside School"),
     (students_where(DatePart(student("dateOfBirth"), "year", "=", 2010)), "born in 2010"),
     (students_where(DatePart(student("dateOfBirth"), "month", "=", 3)), "born in March"),
+    (students_where(DatePart(student("dateOfBirth"), "month", "=", 3, of=2010)), "born in March 2010"),
+    (students_where(DatePart(student("dateOfBirth"), "month", "=", 3, of=2010)), "is in March 2010"),
     (students_where(Comparison(student("dateOfBirth"), "<", "2010-03-04")), "born before 2010-03-04"),
     (students_where(Comparison(student("dateOfBirth"), "<", "2010-03-04")), "born before March 4, 2010"),
     (

@@ -9,8 +9,9 @@ import pytest
 
 from databases.servers import Server, mariadb_admin, postgres_admin
 from myna.builders.database.profile import Profile, profile
-from myna.builders.database.query import ColumnOf
+from myna.builders.database.query import ColumnOf, DatePart, Query, Rows, Where
 from myna.builders.database.sampling import sample_queries
+from myna.builders.database.sql import to_sql
 from myna.builders.database.verify import Verifier
 from myna.databases import Database
 from myna.text2sql.surface import canonical
@@ -88,11 +89,62 @@ def test_duckdb(tmp_path: Path) -> None:
     assert described.column(ColumnOf("products", "price")).role == "measure"
 
 
+DATED = (
+    "CREATE TABLE sales (id INT PRIMARY KEY, day DATE, sold_at TIMESTAMP, amount INT)",
+    *(
+        f"INSERT INTO sales VALUES ({n}, '202{n % 3}-{1 + n % 12:02}-{1 + n % 28:02}', "
+        f"'202{n % 3}-{1 + n % 12:02}-{28 + n % 4 if n % 12 == 11 else 28} 23:59:59', {n % 10})"
+        for n in range(120)
+    ),
+)
+
+
+def dated_questions(url: str | Path) -> None:
+    """Months of native dates are asked for, and a range finds the rows of the month, its last second included."""
+    with Database.open(url) as database:
+        described = profile(database)
+        months = {
+            condition: query
+            for query in sample_queries(described, seed=5, count=600)
+            for condition in (query.where.conditions if query.where else ())
+            if isinstance(condition, DatePart) and condition.part == "month"
+        }
+        assert {each.column.column for each in months} == {"day", "sold_at"}
+        for each in months:
+            rows = Query((Rows("sales"),), "sales", where=Where((each,)))
+            found = {row[0] for row in database.run(to_sql(rows, database.dialect)).rows}
+            assert found == {n for n in range(120) if 2020 + n % 3 == each.of and 1 + n % 12 == each.value}
+        assert any(Verifier(database).verify(query).reason is None for query in months.values())
+
+
+def test_months_of_native_dates_on_postgres(postgres: Server) -> None:
+    with postgres_admin(postgres) as admin:
+        admin.execute("CREATE DATABASE dated")
+    with postgres_admin(postgres, "dated") as admin:
+        for statement in DATED:
+            admin.execute(statement)
+    dated_questions(postgres.url("dated"))
+
+
+def test_months_of_native_dates_on_mariadb(mariadb: Server) -> None:
+    with mariadb_admin(mariadb) as admin:
+        admin.cursor().execute("CREATE DATABASE dated")
+    with mariadb_admin(mariadb, "dated") as admin:
+        for statement in DATED:
+            admin.cursor().execute(statement)
+    dated_questions(mariadb.url("dated"))
+
+
+def test_months_of_native_dates_on_duckdb(tmp_path: Path) -> None:
+    path = tmp_path / "dated.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        for statement in DATED:
+            connection.execute(statement)
+    dated_questions(path)
+
+
 @pytest.mark.parametrize("dialect", ["postgres", "duckdb"])
 def test_a_year_of_the_databases_own_dates_is_a_range(dialect: str) -> None:
-    from myna.builders.database.query import DatePart, Query, Where
-    from myna.builders.database.sql import to_sql
-
     born = ColumnOf("customers", "born")
     query = Query((born,), "customers", where=Where((DatePart(born, "year", "=", 1990),)))
     assert to_sql(query, dialect).endswith("WHERE born >= '1990-01-01' AND born < '1991-01-01'")

@@ -74,6 +74,14 @@ QUERIES = [
         "SELECT Name FROM students WHERE Name >= '2021-01-01'",
     ),
     (
+        over(DatePart(NAME, "month", "=", 3, of=2020)),
+        "SELECT Name FROM students WHERE Name >= '2020-03-01' AND Name < '2020-04-01'",
+    ),
+    (
+        over(DatePart(NAME, "month", "=", 12, of=2020)),
+        "SELECT Name FROM students WHERE Name >= '2020-12-01' AND Name < '2021-01-01'",
+    ),
+    (
         over(DatePart(NAME, "year", "=", 2020), Comparison(AGE, ">", 3)),
         "SELECT Name FROM students WHERE Name >= '2020-01-01' AND Name < '2021-01-01' AND Age > 3",
     ),

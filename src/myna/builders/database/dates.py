@@ -59,9 +59,9 @@ def month_of(text: str, written: str) -> int:
     return _part(text, written, "m")
 
 
-def first_day(year: int, written: str) -> str:
-    """Return a year's first day, written in a format that `sorts`, without a time."""
-    return written.removesuffix(_TIME).replace("%Y", f"{year:04}").replace("%m", "01").replace("%d", "01")
+def first_day(year: int, written: str, month: int = 1) -> str:
+    """Return the first day of a year or of a month of it, written in a format that `sorts`, without a time."""
+    return written.removesuffix(_TIME).replace("%Y", f"{year:04}").replace("%m", f"{month:02}").replace("%d", "01")
 
 
 def pattern(part: Literal["year", "month"], value: int, written: str) -> str:

@@ -120,6 +120,7 @@ class DatePart:
     """`the year (or month) of column = value`; only a year is ever compared otherwise.
 
     format: how texts that are dates are written (`dates.py`); None for a column of the database's own date type.
+    of: the year that a month belongs to; None for this month of any year, which only texts are asked for.
     """
 
     column: ColumnOf
@@ -127,6 +128,7 @@ class DatePart:
     operator: Literal["=", "<", ">", "<=", ">="]
     value: int
     format: str | None = None
+    of: int | None = None
 
 
 Condition: TypeAlias = Comparison | Between | Matches | OneOf | Missing | AgainstAggregate | InQuery | DatePart

@@ -38,7 +38,8 @@ _SET_OPERATORS = {"union": "UNION", "intersect": "INTERSECT", "except": "EXCEPT"
 def to_sql(query: Query, dialect: str = "sqlite") -> str:
     """Return the SQL of a query. dialect: sqlglot's name of the database's SQL.
 
-    Raises `ValueError` for a query that can't be said in SQL: a year is before another one in dates that don't sort.
+    Raises `ValueError` for a query that can't be said in SQL: a year is before another one in dates that don't sort, or
+    a month of any year in dates that are no texts.
     """
     return _Writer(query, dialect).text()
 
@@ -140,14 +141,15 @@ class _Writer:
         return to_sql(Query((aggregate,), table), self._dialect)
 
     def _date_test(self, condition: DatePart) -> str:
-        written, year = condition.format, condition.value
-        if condition.operator == "=" and written is not None:
-            return f"LIKE {self._value(pattern(condition.part, year, written))}"
-        if condition.part == "month" or (written is not None and not sorts(written)):
+        written, value, of = condition.format, condition.value, condition.of
+        if condition.operator == "=" and written is not None and of is None:
+            return f"LIKE {self._value(pattern(condition.part, value, written))}"
+        if (condition.part == "month" and of is None) or (written is not None and not sorts(written)):
             raise ValueError(f"no SQL of the subset says {condition}")
-        begin, end = (self._value(first_day(each, written or _ISO)) for each in (year, year + 1))
+        months = ((value, 1), (value + 1, 1)) if of is None else ((of, value), (of + value // 12, value % 12 + 1))
+        begin, end = (self._value(first_day(year, written or _ISO, month)) for year, month in months)
         after = {"<": f"< {begin}", ">=": f">= {begin}", "<=": f"< {end}", ">": f">= {end}"}
-        if condition.operator == "=":  # a half-open range takes in every time of the year's last day
+        if condition.operator == "=":  # a half-open range takes in every time of the last day
             return f">= {begin} AND {self._column(condition.column)} < {end}"
         return after[condition.operator]
 

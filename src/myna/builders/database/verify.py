@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from myna.builders.database.query import Aggregate, Arithmetic, InQuery, OneOf, Query, Rows, Where
+from myna.builders.database.query import Aggregate, Arithmetic, DatePart, InQuery, OneOf, Query, Rows, Where
 from myna.builders.database.sql import to_sql
 from myna.databases import Database, Result
 from myna.errors import QueryError
@@ -160,6 +160,9 @@ def _weaker(where: Where) -> Iterator[Where | None]:
             for value in condition.values:
                 fewer = replace(condition, values=tuple(each for each in condition.values if each != value))
                 yield replace(where, conditions=(*conditions[:place], fewer, *conditions[place + 1 :]))
+        if isinstance(condition, DatePart) and condition.of is not None:
+            year = replace(condition, part="year", value=condition.of, of=None)
+            yield replace(where, conditions=(*conditions[:place], year, *conditions[place + 1 :]))
         if isinstance(condition, InQuery) and condition.query.where is not None:
             looser = replace(condition, query=replace(condition.query, where=None))
             yield replace(where, conditions=(*conditions[:place], looser, *conditions[place + 1 :]))

@@ -248,7 +248,9 @@ class Conditions:
         if condition.part == "month":
             if condition.operator != "=":
                 return []
-            return [self._clause(forms.MONTH_IS, name, v=str(condition.value))]
+            text = str(condition.value) if condition.of is None else f"{condition.of}年{condition.value}"
+            born = [Clause(f"{text}月出生", False)] if name in _BIRTHS else []
+            return [self._clause(forms.MONTH_IS, name, v=text), *born]
         ways = [self._clause(forms.YEAR_IS[condition.operator], name, v=str(condition.value))]
         if name in _BIRTHS and condition.operator == "=":
             ways.append(Clause(f"{condition.value}年出生", False))

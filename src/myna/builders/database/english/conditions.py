@@ -292,7 +292,7 @@ class Conditions:
         if condition.part == "month":
             if condition.operator != "=" or not 0 < condition.value < 13:
                 return []
-            text = _MONTHS[condition.value - 1]
+            text = _MONTHS[condition.value - 1] + (f" {condition.of}" if condition.of is not None else "")
         else:
             text = str(condition.value)
         ways = [self._whose(condition.column, forms.IN_YEAR[condition.operator], v=text)]

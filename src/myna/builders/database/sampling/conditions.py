@@ -176,9 +176,11 @@ def _date_part(draw: Draw, column: ColumnOf, profile: ColumnProfile) -> Made:
     if not isinstance(value, str) or written is None:
         return None
     native = draw.profile.dialect != "sqlite" and profile.column.kind == "date"
-    if draw.chance(0.2) and not native:
-        return DatePart(column, "month", "=", month_of(value, written), written)
     year = year_of(value, written)
+    if draw.chance(0.2):
+        month = month_of(value, written)
+        # LIKE takes no native dates: a range says their month, which is that of one year.
+        return DatePart(column, "month", "=", month, *((None, year) if native else (written,)))
     if draw.chance(0.35) and sorts(written):
         return DatePart(column, "year", draw.weighted({">": 1, "<": 1, ">=": 0.5}), year, None if native else written)
     return DatePart(column, "year", "=", year, None if native else written)
