@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
 The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `learn`, `load`,
-`fuse`, `convert`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first used, so that
-`import myna` stays light and loads no tensor library.
+`fuse`, `convert`, `quantize_model`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first
+used, so that `import myna` stays light and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from myna.errors import MynaError
     from myna.evaluation import test
-    from myna.exporting import convert, fuse
+    from myna.exporting import convert, fuse, quantize_model
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
     from myna.reports.comparing import compare
@@ -44,6 +44,7 @@ __all__ = [
     "learning_curve",
     "load",
     "load_recipe",
+    "quantize_model",
     "resume",
     "score",
     "test",
@@ -62,6 +63,7 @@ _HOMES = {
     "learning_curve": "myna.studies.learning_curve",
     "load": "myna.generation",
     "load_recipe": "myna.recipe",
+    "quantize_model": "myna.exporting",
     "resume": "myna.training",
     "score": "myna.text2sql.scoring",
     "test": "myna.evaluation",

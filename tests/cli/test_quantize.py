@@ -27,6 +27,12 @@ def test_flags_become_settings_and_json_tells_the_result(tmp_path: Path, capsys:
     assert files.packing("model.layers.0.mlp.down_proj") == Packing(8, 32)
     assert files.packing("model.layers.0.mlp.up_proj") == Packing(3, 32)
 
+    assert main(["model", "info", value["folder"]]) == 0
+    shown = capsys.readouterr().out
+    few = "8 bits in groups of 32 (3 layers), 3 bits in groups of 32 (3 layers)"
+    assert f"Quantised    mlx: 4 bits in groups of 32 (16 layers), {few}\n" in shown
+    assert " kB in 1 file\n" in shown
+
 
 @pytest.mark.parametrize(
     "override", ["down_proj", "down_proj=", "=4", "down_proj=4x", "down_proj=four", "down_proj=4x32x"]
@@ -34,6 +40,11 @@ def test_flags_become_settings_and_json_tells_the_result(tmp_path: Path, capsys:
 def test_an_override_that_cannot_be_read_is_wrong_usage(override: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "quantize", "m", "--override", override]) == 2
     assert "expected LAYER=BITS or LAYER=BITSxGROUP_SIZE" in capsys.readouterr().err
+
+
+def test_an_adapter_that_is_not_there_is_not_taken_for_one_without_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuse", "--adapter-path", "runs/nowhere"]) == 2
+    assert "--adapter-path runs/nowhere: there is no such run or adapter" in capsys.readouterr().err
 
 
 def test_full_fine_tuning_of_a_quantised_base_ends_before_anything_is_loaded(

@@ -37,12 +37,13 @@ def convert(
         Number type of a model's weights; by default the one they have.
     """
     from myna.exporting import convert as convert_source
+    from myna.reports.words import byte_words
 
     result = convert_source(source, output, to=to, model=model, dtype=dtype)
     for notice in result.notices:
         print(f"Note: {notice}")
     print(
         f"Converted {result.tensors} tensors from {result.source} to {result.to}: "
-        f"{result.folder} ({result.bytes / 1e9:.3f} GB)"
+        f"{result.folder} ({byte_words(result.bytes)})"
     )
     return {**asdict(result), "folder": str(result.folder)}

@@ -53,9 +53,11 @@ def fuse(
 
 def show_fused(result: FuseResult) -> None:
     """Print what was written, and how well it agrees."""
+    from myna.reports.words import byte_words
+
     for notice in result.notices:
         print(f"Note: {notice}")
-    print(f"Fused {result.tensors} tensors into {result.folder} ({result.bytes / 1e9:.3f} GB, {result.dtype})")
+    print(f"Fused {result.tensors} tensors into {result.folder} ({byte_words(result.bytes)}, {result.dtype})")
     if result.agreement is not None:
         print(
             f"Checked: its logits differ from base with adapter by {result.agreement.difference:.1e}"

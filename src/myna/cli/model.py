@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import emphasis
+
+if TYPE_CHECKING:
+    from myna.models.info import ModelInfo
 
 
 def get(model: str, /, *, revision: str | None = None, common: Common = COMMON) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         Folder or hub id.
     """
     from myna.models.info import describe
+    from myna.reports.words import byte_words
 
     facts = describe(model)
     stored = ", ".join(f"{name} {count:,}" for name, count in facts.dtypes.items())
@@ -46,13 +50,13 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         ("Model", facts.name),
         ("Architecture", facts.architecture),
         ("Parameters", f"{facts.parameters:,} ({stored})"),
-        ("Size", f"{facts.bytes / 1e9:.3f} GB in {facts.shards} file{'' if facts.shards == 1 else 's'}"),
-        ("Memory", ", ".join(f"{width} {size / 1e9:.3f} GB" for width, size in facts.memory.items())),
+        ("Size", f"{byte_words(facts.bytes)} in {facts.shards} file{'' if facts.shards == 1 else 's'}"),
+        ("Memory", ", ".join(f"{width} {byte_words(size)}" for width, size in facts.memory.items())),
         ("Layers", f"{facts.layers}, hidden size {facts.hidden_size or 'unknown'}"),
         ("Context", f"{facts.context_length:,} tokens" if facts.context_length else "unknown"),
         ("Vocabulary", f"{facts.vocabulary_size:,}" if facts.vocabulary_size else "unknown"),
         ("Embeddings", "tied: input and output share one matrix" if facts.tied_embeddings else "input and output"),
-        ("Quantised", facts.quantisation or "no"),
+        ("Quantised", _quantised(facts)),
         ("Tokenizer", f"{tokenizer.kind or 'unknown'}, {tokenizer.entries or 'unknown'} entries"),
         ("Template", "chat template" if tokenizer.chat_template else "no chat template"),
         ("Special", ", ".join(f"{name} {token}" for name, token in tokenizer.special.items()) or "unknown"),
@@ -64,3 +68,8 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
     for path, (out, into) in facts.linear.items():
         print(f"  {path}  {into} → {out}")
     return asdict(facts)
+
+
+def _quantised(facts: ModelInfo) -> str:
+    layers = ", ".join(f"{packing} ({count} layers)" for packing, count in facts.packings.items())
+    return f"{facts.quantisation}: {layers}" if layers else facts.quantisation or "no"

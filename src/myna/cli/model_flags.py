@@ -76,6 +76,8 @@ def base_model(flags: ModelFlags) -> str:
         return recipe.model
     if flags.adapter_path is None:
         raise UsageError("no model: give --model FOLDER-OR-HUB-ID, or --adapter-path RUN")
+    if not flags.adapter_path.expanduser().exists():
+        raise UsageError(f"--adapter-path {flags.adapter_path}: there is no such run or adapter; look at the name")
     raise UsageError(f"{flags.adapter_path} is not part of a run; give its base model with --model")
 
 

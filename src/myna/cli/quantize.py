@@ -21,8 +21,8 @@ def quantize(
     output: Annotated[Path, Parameter(name=["--output", "--mlx-path", "-o"])] = Path("quantized_model"),
     bits: Annotated[int, Parameter(name=["--bits", "--q-bits"])] = 4,
     group_size: Annotated[int, Parameter(name=["--group-size", "--q-group-size"])] = 64,
-    keep: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
-    override: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    keep: Annotated[tuple[str, ...], Parameter(negative="", show_default=False, consume_multiple=True)] = (),
+    override: Annotated[tuple[str, ...], Parameter(negative="", show_default=False, consume_multiple=True)] = (),
     dtype: Literal["float32", "float16", "bfloat16"] | None = None,
     common: Common = COMMON,
 ) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def quantize(
         Number type of scales and of what is not packed; by default the model's.
     """
     from myna.exporting.quantizing import quantize_model
+    from myna.reports.words import byte_words
 
     overrides = dict(_override(text, group_size) for text in override)
     result = quantize_model(
@@ -54,7 +55,7 @@ def quantize(
     if result.kept:
         print(f"Kept as they are: {len(result.kept)} layers, such as {result.kept[0]}")
     print(
-        f"Packed {result.layers} layers into {result.folder} ({result.bytes / 1e9:.3f} GB, "
+        f"Packed {result.layers} layers into {result.folder} ({byte_words(result.bytes)}, "
         f"{result.bits_per_weight:.2f} bits a weight with scales and all)"
     )
     print(f"Train on it: myna train --model {result.folder} --data …")

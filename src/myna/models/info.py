@@ -23,7 +23,9 @@ class ModelInfo:
     parameters: of the model, unpacked where MLX packed them. dtypes: how many numbers are stored in each type. memory:
     bytes that weights take at each width (below 16 bits the matrices, in groups of 64 with a scale and a bias each).
     layers: decoder layers. linear: what an adapter can be put on: path in a layer to shape `(out, in)`, of the lowest
-    layer that has it. quantisation: None for plain weights. disagreements: between tokenizer and configuration.
+    layer that has it. quantisation: the program that packed the weights, None for plain ones. packings: how MLX packed
+    them, with the number of matrices so packed, the most frequent first. disagreements: between tokenizer and
+    configuration.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ModelInfo:
     tied_embeddings: bool
     linear: Mapping[str, tuple[int, int]]
     quantisation: str | None
+    packings: Mapping[str, int]
     tokenizer: TokenizerInfo
     disagreements: tuple[str, ...]
     content_hash: str
@@ -74,6 +77,7 @@ def describe(model: str) -> ModelInfo:
         tied_embeddings=not any(name.endswith("lm_head.weight") for name in files.tensors),
         linear=linear,
         quantisation=files.quantisation,
+        packings=_packings(files),
         tokenizer=describe_tokenizer(files.folder),
         disagreements=disagreements(files),
         content_hash=content_hash(files),
@@ -83,6 +87,11 @@ def describe(model: str) -> ModelInfo:
 def _number(config: Mapping[str, Any], key: str) -> int | None:
     value = config.get(key)
     return value if isinstance(value, int) else None
+
+
+def _packings(files: ModelFiles) -> dict[str, int]:
+    found = (files.packing(name.removesuffix(".weight")) for name in files.tensors if name.endswith(".weight"))
+    return dict(Counter(str(packing) for packing in found if packing is not None).most_common())
 
 
 _PACKED_PARTS = (".scales", ".biases")

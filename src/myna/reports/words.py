@@ -28,12 +28,12 @@ def count_words(value: int) -> str:
 
 def byte_unit(value: int) -> tuple[str, int]:
     """Return the unit that suits an amount of memory, and its size in bytes."""
-    return ("GB", 10**9) if value >= 10**9 else ("MB", 10**6)
+    return ("GB", 10**9) if value >= 999_500_000 else ("MB", 10**6)
 
 
 def byte_words(value: int) -> str:
     """`2.31 GB` and the like, decimal as in the lines that training prints."""
-    unit, size = byte_unit(value)
+    unit, size = byte_unit(value) if value >= 999_500 else ("kB", 1000)
     return f"{value / size:.3g} {unit}"
 
 

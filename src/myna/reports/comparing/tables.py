@@ -174,20 +174,20 @@ def _speed(subjects: Sequence[Subject]) -> Iterator[Row]:
 def _memory(subjects: Sequence[Subject]) -> Iterator[Row]:
     training = [subject.run.training_peak_bytes for subject in subjects]
     testing = [subject.test.peak_memory_bytes if subject.test else None for subject in subjects]
-    yield _row("Peak in training", "training", training, _bytes, best="low", noise=NOISE)
-    yield _row("Peak in testing", "testing", testing, _bytes, best="low", noise=NOISE)
+    yield _row("Peak in training", "training", training, byte_words, best="low", noise=NOISE)
+    yield _row("Peak in testing", "testing", testing, byte_words, best="low", noise=NOISE)
 
 
 def _size(subjects: Sequence[Subject]) -> Iterator[Row]:
     runs = [subject.run for subject in subjects]
     yield _row("Trained parameters", "trained", [run.trained_parameters for run in runs], count_words)
     yield _row("of all parameters", "share", [run.trained_share for run in runs], "{:.2%}".format)
-    yield _row("Adapter on disk", "adapter", [run.adapter_bytes for run in runs], _bytes, best="low")
+    yield _row("Adapter on disk", "adapter", [run.adapter_bytes for run in runs], byte_words, best="low")
     bases = [run.base for run in runs]
     fused = [base.fused_bytes if base else None for base in bases]
-    yield _row("Fused model on disk", "fused", fused, _bytes, best="low")
+    yield _row("Fused model on disk", "fused", fused, byte_words, best="low")
     unpacked = [base.unpacked_bytes if base else None for base in bases]
-    yield _row("fused with --dequantize", "dequantised", unpacked, _bytes)
+    yield _row("fused with --dequantize", "dequantised", unpacked, byte_words)
 
 
 def _answers(subjects: Sequence[Subject]) -> Iterator[Row]:
@@ -254,7 +254,3 @@ def _best(
 
 def _words(value: float | None, write: Callable[[Any], str]) -> str:
     return NONE if value is None else write(value)
-
-
-def _bytes(value: int) -> str:
-    return byte_words(value) if value >= 10**6 else f"{value / 1000:.3g} kB"
