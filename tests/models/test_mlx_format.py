@@ -141,6 +141,19 @@ def test_a_pickle_in_an_npz_is_refused_and_not_run(base: ModelFiles, tmp_path: P
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize("damage", ["cut", "npy"])
+def test_a_file_that_is_no_archive_is_told_without_advice_to_unpickle(
+    damage: str, base: ModelFiles, tmp_path: Path
+) -> None:
+    file = tmp_path / "adapters.npz"
+    with file.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    if damage == "cut":
+        file.write_bytes(b"x")
+    with pytest.raises(AdapterError, match=r"plain arrays \(no zip archive, or cut off\); copy it again$"):
+        read_adapter(file, base)
+
+
 LORA = {"lora_parameters": {"rank": 2, "scale": 20.0}}
 PAIR = {f"{UP}.lora_a": np.zeros((32, 2), np.float32), f"{UP}.lora_b": np.zeros((2, 48), np.float32)}
 

@@ -80,6 +80,8 @@ def _read_safetensors(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(file):  # NumPy takes it for a pickle then, and advises to load that
+        raise AdapterError(f"{file}: not a readable .npz of plain arrays (no zip archive, or cut off); copy it again")
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
