@@ -30,16 +30,16 @@ def compare(
 ) -> Any:
     """Put runs side by side: losses, speed, memory, sizes, and answers to the same questions.
 
-    Any runs: LoRA and QLoRA, ranks, layers, base models, engines. myna compare runs/a runs/b. What training measured is
-    read from the run folders; test loss, generation speed and answers are measured, in a process for each run.
+    Any runs compare: LoRA and QLoRA, ranks, layers, base models, engines. What
+    training measured is read from the run folders; test loss, generation speed
+    and answers are measured, in a process for each run.
 
     Parameters
     ----------
     runs
         Run folders, two or more.
     questions
-        File of questions, one a line, with a tab and the right SQL behind it where it is known; or .jsonl with
-        "question" and "gold", or with examples as in a data folder. By default a few of the test data.
+        A question a line, with a tab and its SQL where that is known, or .jsonl; by default some of the test data.
     database
         Path or URL of the database that answers are run on; by default the data folder's own.
     data

@@ -35,9 +35,10 @@ def learn(
 ) -> dict[str, Any]:
     r"""Train a run's adapter further on corrections, in a new run; keep the better of both and say what changed.
 
-    Old and new are scored by running their SQL, on the run's own test and on held-out corrections. The adapter that
-    is right more often is kept; when they are even, the new one if it is right on more corrections. The old run is
-    only read. Interrupted, the same command goes on where it was.
+    Old and new are scored by running their SQL, on the run's own test and on
+    held-out corrections. The adapter that is right more often is kept; when they
+    are even, the new one if it is right on more corrections. The old run is only
+    read. Interrupted, the same command goes on where it was.
 
     Parameters
     ----------
