@@ -24,6 +24,7 @@ from myna.builders.database.query import (
     Missing,
     OneOf,
     Query,
+    Where,
 )
 from myna.builders.database.sampling import sample_queries
 from myna.builders.database.sampling.sense import table_of
@@ -105,10 +106,23 @@ def test_roles_decide_what_is_calculated(described: Profile, queries: list[Query
                 assert described.column(each.argument).role in ("measure", "date")
 
 
-def test_nothing_is_sorted_or_grouped_by_columns_with_nulls(described: Profile, queries: list[Query]) -> None:
-    for query in queries:
-        named = [*query.group_by, *(order.item for order in query.order_by)]
-        assert not any(isinstance(item, ColumnOf) and described.column(item).nulls for item in named)
+def test_nothing_is_grouped_by_columns_with_nulls(described: Profile, queries: list[Query]) -> None:
+    assert not any(described.column(column).nulls for query in queries for column in query.group_by)
+
+
+def test_rows_are_sorted_by_columns_with_nulls_only_where_these_are_known(tmp_path: Path) -> None:
+    rows = [f"({n}, 'P {n}', {150 + n if n % 3 else 'NULL'}, {20 + n % 9})" for n in range(40)]
+    made = "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, height INT, age INT)"
+    with database_of(tmp_path / "people.sqlite", made, f"INSERT INTO people VALUES {', '.join(rows)}") as database:
+        height = ColumnOf("people", "height")
+        sampled = sample_queries(profile(database), seed=1, count=400)
+        by_height = [query for query in sampled if any(order.item == height for order in query.order_by)]
+    assert len(by_height) > 10
+    for query in by_height:
+        assert query.where
+        assert not query.where.any
+        assert any(each.column == height for each in query.where.conditions)
+    assert any(query.where == Where((Missing(height, negated=True),)) for query in by_height)
 
 
 def test_columns_without_values_are_never_asked_about(queries: list[Query]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -141,6 +144,37 @@ def test_months_of_native_dates_on_duckdb(tmp_path: Path) -> None:
         for statement in DATED:
             connection.execute(statement)
     dated_questions(path)
+
+
+def test_what_is_sorted_by_columns_with_nulls_has_one_answer_on_sqlite_and_postgres(
+    postgres: Server, tmp_path: Path
+) -> None:
+    made = "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(9), height INT, weight INT)"
+    rows = [
+        f"INSERT INTO people VALUES ({n}, 'P {n:02}', {150 + n if n % 3 else 'NULL'}, {90 - n if n % 4 else 'NULL'})"
+        for n in range(40)
+    ]
+    with postgres_admin(postgres) as admin:
+        admin.execute("CREATE DATABASE nulls")
+    with postgres_admin(postgres, "nulls") as admin:
+        for statement in (made, *rows):
+            admin.execute(statement)
+    file = tmp_path / "nulls.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(";".join((made, *rows)))
+    with Database.open(file) as one, Database.open(postgres.url("nulls")) as other:
+        described = profile(one)
+        ends = Counter[bool]()
+        for query in sample_queries(described, seed=2, count=400):
+            sorted_by = [order for order in query.order_by if isinstance(order.item, ColumnOf)]
+            if query.group_by or not any(described.column(order.item).nulls for order in sorted_by):
+                continue
+            here, there = (Verifier(each).verify(query) for each in (one, other))
+            assert here.reason == there.reason
+            if here.reason is None and here.result and there.result:
+                assert here.result.rows == there.result.rows
+                ends.update(order.descending for order in sorted_by)
+        assert min(ends[True], ends[False]) > 2
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "duckdb"])

@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from myna.builders.database.query import Aggregate, Arithmetic, DatePart, InQuery, OneOf, Query, Rows, Where
+from myna.builders.database.query import (
+    Aggregate,
+    Arithmetic,
+    ColumnOf,
+    DatePart,
+    InQuery,
+    Missing,
+    OneOf,
+    Query,
+    Rows,
+    Where,
+)
 from myna.builders.database.sql import to_sql
 from myna.databases import Database, Result
 from myna.errors import QueryError
@@ -132,7 +143,9 @@ def simpler_queries(query: Query) -> Iterator[Query]:
     """The queries with one part less: if one of them has the same answer, the question asks for more than it says."""
     if query.where is not None:
         for narrowed in _weaker(query.where):
-            yield replace(query, where=narrowed)
+            known = _still_known(query, narrowed)
+            if known != query.where:
+                yield replace(query, where=known)
     if query.having is not None:
         yield replace(query, having=None)
     if query.distinct:
@@ -166,6 +179,20 @@ def _weaker(where: Where) -> Iterator[Where | None]:
         if isinstance(condition, InQuery) and condition.query.where is not None:
             looser = replace(condition, query=replace(condition.query, where=None))
             yield replace(where, conditions=(*conditions[:place], looser, *conditions[place + 1 :]))
+
+
+def _still_known(query: Query, narrowed: Where | None) -> Where | None:
+    """Weaker conditions that let no NULL in among what rows are sorted by: it stands elsewhere in each database."""
+    if query.where is None or query.where.any:
+        return narrowed
+    left = narrowed.conditions if narrowed else ()
+    looked_at = {each.column for each in query.where.conditions} - {each.column for each in left}
+    lost = [Missing(item, negated=True) for item in _columns_sorted_by(query) if item in looked_at]
+    return Where((*left, *lost)) if lost else narrowed
+
+
+def _columns_sorted_by(query: Query) -> list[ColumnOf]:
+    return [order.item for order in query.order_by if isinstance(order.item, ColumnOf)]
 
 
 def _repeats(query: Query, result: Result) -> bool:

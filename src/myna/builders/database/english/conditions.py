@@ -262,7 +262,9 @@ class Conditions:
     def _missing(self, condition: Missing) -> list[Modifier]:
         name = self.column(condition.column)
         ways = [self._whose(condition.column, forms.KNOWN if condition.negated else forms.UNKNOWN)]
-        if _takes_article(name) and not name.startswith("number of "):
+        # "The employees with the lowest salary and a salary" is what nobody says.
+        ordered = condition.negated and self._lexicon.columns[condition.column].profile.role in ("measure", "date")
+        if _takes_article(name) and not name.startswith("number of ") and not ordered:
             ways.append(Modifier("has", with_article(name) if condition.negated else f"no {name}"))
         return ways
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from myna.builders.database.query import Aggregate, AggregateName, ColumnOf, Order, Query, Rows
+from myna.builders.database.query import (
+    Aggregate,
+    AggregateName,
+    ColumnOf,
+    InQuery,
+    Missing,
+    Order,
+    Query,
+    Rows,
+    Where,
+)
 from myna.builders.database.roles import Role, can_be_averaged, can_be_summed
 from myna.builders.database.sampling.conditions import where
 from myna.builders.database.sampling.draw import SELECTED, Draw
@@ -12,6 +22,8 @@ from myna.builders.database.sampling.scope import Scope, any_scope, reordered, s
 from myna.builders.database.sampling.values import orders
 
 LIMITS: Mapping[int, float] = {1: 6, 3: 2, 5: 1.2, 2: 0.6, 10: 0.4}
+_WITH_NULLS = 0.4
+"""How often columns with NULLs may be sorted by, where there are any."""
 _COLUMNS: Mapping[int, float] = {1: 0.5, 2: 0.32, 3: 0.14, 4: 0.04}
 
 
@@ -26,7 +38,8 @@ def listing(draw: Draw) -> Query | None:
         return None
     unique = not scope.fans_out and any(draw.profile.column(column).unique for column in select)
     distinct = not unique and draw.chance(0.65 if scope.fans_out else 0.35 if len(select) == 1 else 0.06)
-    order, limit = ordering(draw, scope, select if distinct else None) if draw.chance(0.3) else ((), None)
+    order, limit = ordering(draw, scope, select if distinct else None, narrowed) if draw.chance(0.3) else ((), None)
+    narrowed = all_known(draw, narrowed, order)
     return Query(select, scope.subject, scope.joins, narrowed, order_by=order, limit=limit, distinct=distinct)
 
 
@@ -38,7 +51,8 @@ def everything(draw: Draw) -> Query | None:
     rows = Rows(scope.subject)
     if draw.chance(0.25):
         order, limit = ordering(draw, scope, None, always_cut=True)
-        return Query((rows,), scope.subject, order_by=order, limit=limit) if order else None
+        known = all_known(draw, None, order)
+        return Query((rows,), scope.subject, where=known, order_by=order, limit=limit) if order else None
     narrowed = where(draw, scope)
     return Query((rows,), scope.subject, where=narrowed) if narrowed else None
 
@@ -94,18 +108,28 @@ def chosen(draw: Draw, scope: Scope, count: int, *roles: Role) -> tuple[ColumnOf
 
 
 def ordering(
-    draw: Draw, scope: Scope, among: Sequence[ColumnOf] | None, *, always_cut: bool = False
+    draw: Draw,
+    scope: Scope,
+    among: Sequence[ColumnOf] | None,
+    narrowed: Where | None = None,
+    *,
+    always_cut: bool = False,
 ) -> tuple[tuple[Order, ...], int | None]:
     """An order of the rows and how many of them to keep; nothing when there is no column to sort by.
 
-    among: the only columns that may be sorted by. Columns with NULLs have no place: databases sort NULL differently.
+    among: the only columns that may be sorted by. Those with NULLs are for rows with few conditions, `narrowed`, that
+    take one more: `all_known`.
     """
     tables = [table for table in scope.tables if table == scope.subject or not scope.fans_out]
     sortable = [
         (column, profile)
         for column, profile in draw.columns(tables, "measure", "date", "name")
-        if not profile.nulls and profile.distinct > 1 and orders(profile) and (among is None or column in among)
+        if profile.distinct > 1 and orders(profile) and (among is None or column in among)
     ]
+    if any(profile.nulls for _, profile in sortable):
+        open_to_one_more = narrowed is None or len(narrowed.conditions) == 1
+        if not open_to_one_more or not draw.chance(_WITH_NULLS):
+            sortable = [each for each in sortable if not each[1].nulls]
     telling = [column for column, profile in sortable if profile.role != "name"]
     if telling and (always_cut or draw.chance(0.6)):
         order = Order(draw.one(telling), draw.chance(0.65))
@@ -114,6 +138,22 @@ def ordering(
     if always_cut or not columns:
         return (), None
     return tuple(Order(column, draw.chance(0.4)) for column in columns), None
+
+
+def all_known(draw: Draw, narrowed: Where | None, order: Sequence[Order]) -> Where | None:
+    """The conditions, and that what rows are sorted by is known: each database puts NULL where it likes.
+
+    narrowed: at most one condition where a column to sort by has NULLs.
+    """
+    conditions = narrowed.conditions if narrowed else ()
+    # Whatever is said of a column's value is true of no NULL.
+    held = {each.column for each in conditions if not isinstance(each, InQuery)}
+    unheld = [
+        Missing(each.item, negated=True)
+        for each in order
+        if isinstance(each.item, ColumnOf) and draw.profile.column(each.item).nulls and each.item not in held
+    ]
+    return Where((*conditions, *unheld)) if unheld else narrowed
 
 
 def aggregates(draw: Draw, table: str, count: int) -> list[Aggregate]:
