@@ -117,5 +117,5 @@ def test_starter_names_the_model_that_ships_whatever_folder_is_there(
     if STARTER_FOLDER.is_dir():
         assert myna.load(STARTER).generate("hello", max_tokens=1)
     else:
-        with pytest.raises(ModelError, match="lacks the model that ships"):
+        with pytest.raises(ModelError, match="not in this copy yet"):
             myna.load(STARTER)

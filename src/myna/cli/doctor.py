@@ -84,8 +84,11 @@ def _engine() -> dict[str, Any]:
 
 def _starter() -> tuple[dict[str, Any], list[str]]:
     """Return what there is to say of the model that ships with Myna, and what is wrong with its files."""
+    from myna.models.files import STARTER_FOLDER
     from myna.starter.integrity import content_hash, damage
 
+    if not STARTER_FOLDER.exists():
+        return {"content_hash": None, "intact": None}, []
     damaged = damage()
     mend = [f"{problem}: pip install --force-reinstall --no-deps myna" for problem in damaged]
     return {"content_hash": content_hash(), "intact": not damaged}, mend
@@ -155,7 +158,11 @@ def _show(facts: dict[str, Any]) -> None:
     if "mlx_device" in facts:
         rows.append(("Also here", f"--engine mlx: {', '.join(facts['mlx_device']['notes'])}"))
     starter = facts["starter"]
-    state = f"whole, content hash {starter['content_hash'][:16]}" if starter["intact"] else "damaged or missing"
+    state = "damaged"
+    if starter["intact"] is None:
+        state = "not in this copy yet; `make starter` trains it"
+    elif starter["intact"]:
+        state = f"whole, content hash {starter['content_hash'][:16]}"
     rows.append(("Starter", state))
     installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
     rows.append(("Libraries", ", ".join(installed)))

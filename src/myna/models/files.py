@@ -141,7 +141,7 @@ def _folder(model: str, *, weights: bool) -> Path:
     folder = STARTER_FOLDER if model == STARTER else expanded(model)
     if not folder.exists():
         if model == STARTER:
-            raise ModelError(f"{model}: this installation lacks the model that ships with Myna; install Myna again")
+            raise ModelError(f"{model}: it is not in this copy yet; `make starter` trains it, or give another --model")
         if not hub.is_hub_id(model):
             raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
         folder = hub.download(model, weights=weights)
