@@ -25,6 +25,8 @@ import databases
 import wikisql
 from myna.builders.wikisql_source import QuestionFile
 from myna.databases import Database, Schema
+from myna.models.adapters import PROMPT
+from myna.text2sql.prompt_settings import PromptSettings
 from myna.text2sql.values import ValueIndex, hints
 
 Conversation = list[dict[str, str]]
@@ -135,6 +137,9 @@ def main() -> None:
         told = (group for number in numbers for group in sources.told(number))
         folder = arguments.out / name
         folder.mkdir(parents=True)
+        # What the prompts show goes on to the model, so that it is asked as it has learnt.
+        made = {"source": {"builder": "recipes/starter"}, PROMPT: PromptSettings(samples=0).as_dict()}
+        (folder / "data.json").write_text(json.dumps(made, indent=2) + "\n", "utf-8")
         counts = [_write(folder / "train.jsonl", told), _write(folder / "valid.jsonl", sources.validation())]
         print(f"{folder}: {counts[0]:,} and {counts[1]:,} examples", file=sys.stderr)
 

@@ -25,7 +25,8 @@ for database in "$data"/spider/database/*/*.sqlite $work/tables/*.sqlite; do
     [ -d $work/generated/"$name" ] || $myna data database "$database" --out $work/generated/"$name" \
         --size $size --language both --samples 0 || echo "nothing can be asked of $name" >&2
 done
-[ -d $work/data ] || $python $here/data.py $work "$data/wikisql" $work/data --passes 4
+[ -d $work/data ] || { rm -rf $work/data.part
+    $python $here/data.py $work "$data/wikisql" $work/data.part --passes 4 && mv $work/data.part $work/data; }
 [ -d $work/base ] || $python $here/base.py $work/data/first $work/base
 for part in first last; do
     if [ -d runs/starter-$part ]; then
@@ -34,3 +35,6 @@ for part in first last; do
         $myna train $here/$part.yaml
     fi
 done
+model=src/myna/starter/model
+[ -d $model ] || $myna fuse --adapter-path runs/starter-last --save-path $model --dtype bfloat16
+$python -c "from myna.starter.integrity import write_sums; print('starter, content hash', write_sums())"

@@ -25,6 +25,9 @@ class Segment:
     stop: int
     parent: int | None = None
 
+    def __len__(self) -> int:
+        return self.stop - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

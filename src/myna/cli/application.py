@@ -13,7 +13,7 @@ from contextlib import nullcontext, redirect_stdout
 from itertools import takewhile
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from myna import __version__
 from myna.cli.commands import GROUPS, SUBJECTS
@@ -26,6 +26,7 @@ def build_app() -> App:
     """Return the parser of all commands; a command's module is imported only when it is called."""
     app = App(
         name="myna",
+        default_parameter=Parameter(show_default=_shown_default),
         version=__version__,
         help_flags=["--help", "-h"],
         help_format="plaintext",
@@ -41,6 +42,11 @@ def build_app() -> App:
             place = app[subject[0]] if subject else app
             place.command(f"myna.cli.{command.target}", name=word)
     return app
+
+
+def _shown_default(value: Any) -> str | None:
+    """Say a default in the help text, but not that what nobody asked for is not done."""
+    return None if value is None or value is False else str(value)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from myna import __version__
 from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import emphasis
+from myna.engines.machine import cpu_information, processor_name
 from myna.errors import MissingDependency
 
 _LIBRARIES = ("torch", "mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
@@ -59,7 +60,7 @@ def _machine() -> dict[str, Any]:
         "myna": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "capabilities": _capabilities(),
         "memory_bytes": memory.total,
@@ -112,22 +113,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_information() -> dict[str, str]:
-    """Return the first processor's entries of /proc/cpuinfo; empty where there is none."""
-    path = Path("/proc/cpuinfo")
-    if not path.is_file():
-        return {}
-    first = path.read_text(encoding="utf-8", errors="replace").split("\n\n", maxsplit=1)[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _processor_name() -> str:
-    return _cpu_information().get("model name") or platform.processor() or platform.machine()
-
-
 def _capabilities() -> list[str]:
-    information = _cpu_information()
+    information = cpu_information()
     found = f"{information.get('flags', '')} {information.get('Features', '')}".split()
     return [name for flag, name in _CAPABILITIES.items() if flag in found]
 

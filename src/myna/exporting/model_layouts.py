@@ -62,10 +62,10 @@ def convert_folder(model: str, folder: Path, *, to: ModelLayout, dtype: str | No
             f"{files.folder}: architecture {files.architecture!r} is not supported here "
             f"(supported: {', '.join(SAME_NAMES)}); mlx-lm's own `mlx_lm.convert` may know it"
         )
-    if source == to and dtype is None:
-        raise ModelError(f"{files.folder}: is in this layout already; give a dtype to change its numbers' type")
     if to == "mlx" and files.quantisation is not None:
         raise ModelError(f"{files.folder}: its weights are packed; convert it to huggingface first, which unpacks them")
+    if source == to and dtype is None:
+        raise ModelError(f"{files.folder}: is in this layout already; give a dtype to change its numbers' type")
     with write_folder(folder) as partial_folder:
         copy_companions(files.folder, partial_folder)
         if files.quantisation is None:

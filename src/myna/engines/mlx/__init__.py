@@ -6,7 +6,6 @@ tells about the machine.
 
 from __future__ import annotations
 
-import platform
 import time
 from importlib.metadata import version
 
@@ -17,7 +16,7 @@ BLAS = blas.prepare()  # before MLX is loaded, or it would have its own
 import mlx.core as mx  # noqa: E402
 
 from myna.engines.base import Device  # noqa: E402
-from myna.engines.machine import memory_bytes, peak_resident_bytes  # noqa: E402
+from myna.engines.machine import memory_bytes, peak_resident_bytes, processor_name  # noqa: E402
 from myna.engines.mlx.load import load_library_model  # noqa: E402
 from myna.engines.mlx.model import MlxModel  # noqa: E402
 from myna.errors import ModelError, RecipeError  # noqa: E402
@@ -54,7 +53,7 @@ class MlxEngine:
         """See `engines.base.Engine`."""
         metal = mx.metal.is_available()
         notes = (f"mlx {version('mlx')}", f"matrix products by {'Metal' if metal else BLAS}")
-        name = str(mx.device_info().get("device_name") or platform.processor() or platform.machine())
+        name = processor_name()
         dtype = str(_dtype(metal)).removeprefix("mlx.core.")
         return Device(name, "metal" if metal else "cpu", memory_bytes(), dtype, notes)
 

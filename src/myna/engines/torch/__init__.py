@@ -14,7 +14,7 @@ import time
 import torch
 
 from myna.engines.base import Device
-from myna.engines.machine import memory_bytes, peak_resident_bytes
+from myna.engines.machine import memory_bytes, peak_resident_bytes, processor_name
 from myna.engines.torch.load import load_library_model
 from myna.engines.torch.model import TorchModel
 from myna.errors import ModelError, RecipeError
@@ -70,7 +70,7 @@ class TorchEngine:
             f"vector instructions {capability}",
         )
         kind = "mps" if place.type == "mps" else "cpu"
-        return Device(platform.processor() or platform.machine(), kind, _memory_bytes(place), dtype, notes)  # type: ignore[arg-type]
+        return Device(processor_name(), kind, _memory_bytes(place), dtype, notes)  # type: ignore[arg-type]
 
     def matrix_speed(self) -> dict[str, float]:
         """See `engines.base.Engine`."""

@@ -10,6 +10,7 @@ soft-capping and dropout. What it does not know is refused, never ignored.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -44,23 +45,27 @@ class Layout:
     def __init__(self, batch: Batch, device: torch.device) -> None:
         self.segments: tuple[Segment, ...] = batch.segments
         self.device = device
-        self._ancestors = [[batch.segments[a] for a in batch.ancestors(i)] for i in range(len(batch.segments))]
+        self._ancestors = [list(batch.ancestors(i)) for i in range(len(batch.segments))]
         self._masks: dict[tuple[int, int | None], Tensor | None] = {}
         self._lengths: tuple[Tensor, Tensor, int, int, Tensor | None] | None = None
 
-    def keys(self, index: int, tensor: Tensor) -> Tensor:
-        """Select the keys (or values) `[1, heads, tokens, head_dim]` that segment `index` sees."""
-        own = self.segments[index]
-        pieces = [tensor[:, :, s.start : s.stop] for s in (*self._ancestors[index], own)]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+    def split(self, row: Tensor) -> tuple[Tensor, ...]:
+        """Cut `[1, heads, tokens, head_dim]` into the segments'. One cut has one gradient; slices have as many as they
+        are, each of the whole row's size."""
+        return row.split([len(segment) for segment in self.segments], dim=2)
+
+    def seen(self, index: int, pieces: Sequence[Tensor]) -> Tensor:
+        """Join what segment `index` sees of the segments' keys or values."""
+        before = [pieces[i] for i in self._ancestors[index]]
+        return torch.cat([*before, pieces[index]], dim=2) if before else pieces[index]
 
     def mask(self, index: int, window: int | None) -> Tensor | None:
         """Boolean mask `[queries, keys]` of segment `index`; None where plain causal attention is the same."""
         known = self._masks.get((index, window))
         if known is not None or (index, window) in self._masks:
             return known
-        own = self.segments[index].stop - self.segments[index].start
-        before = sum(s.stop - s.start for s in self._ancestors[index])
+        own = len(self.segments[index])
+        before = sum(len(self.segments[i]) for i in self._ancestors[index])
         mask = None
         if before or (window is not None and own > window):
             mask = causal_mask(own, before + own, window, self.device)
@@ -73,9 +78,9 @@ class Layout:
         The indices are None when no segment has a parent: then keys are the row itself.
         """
         if self._lengths is None:
-            queries = [s.stop - s.start for s in self.segments]
-            chains = [(*self._ancestors[i], s) for i, s in enumerate(self.segments)]
-            keys = [sum(s.stop - s.start for s in chain) for chain in chains]
+            queries = [len(segment) for segment in self.segments]
+            chains = [[self.segments[a] for a in (*self._ancestors[i], i)] for i in range(len(self.segments))]
+            keys = [sum(map(len, chain)) for chain in chains]
             index = None
             if keys != queries:
                 index = torch.cat([torch.arange(s.start, s.stop) for chain in chains for s in chain]).to(self.device)
@@ -147,12 +152,27 @@ def segment_attention(
         return out.permute(2, 0, 1, 3), None
     if softcap is None and query.is_cuda and _variable_length_fits(query):
         return _variable_length(query, key, value, layout, scaling, sliding_window, dropout), None
-    outputs = []
-    for i, segment in enumerate(layout.segments):
-        queries = query[:, :, segment.start : segment.stop]
-        mask = layout.mask(i, sliding_window)
-        outputs.append(_attend(queries, layout.keys(i, key), layout.keys(i, value), mask, scaling, dropout, softcap))
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
+    return _one_by_one(query, key, value, layout, scaling, sliding_window, dropout, softcap).transpose(1, 2), None
+
+
+def _one_by_one(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    scaling: float,
+    window: int | None,
+    dropout: float,
+    softcap: float | None,
+) -> Tensor:
+    queries, keys, values = layout.split(query), layout.split(key), layout.split(value)
+    return torch.cat(
+        [
+            _attend(q, layout.seen(i, keys), layout.seen(i, values), layout.mask(i, window), scaling, dropout, softcap)
+            for i, q in enumerate(queries)
+        ],
+        dim=2,
+    )
 
 
 def _attend(
@@ -235,24 +255,12 @@ def _variable_length_works(device: torch.device) -> bool:
         pieces = (Segment(0, 8), Segment(8, 15, parent=0), Segment(15, 24))
         layout = Layout.__new__(Layout)
         layout.segments, layout.device, layout._masks, layout._lengths = pieces, device, {}, None
-        layout._ancestors = [[], [pieces[0]], []]
+        layout._ancestors = [[], [0], []]
         results = []
         for plain in (True, False):
             q, k, v = (t.clone().requires_grad_() for t in row)
             if plain:
-                parts = [
-                    _attend(
-                        q[:, :, s.start : s.stop],
-                        layout.keys(i, k),
-                        layout.keys(i, v),
-                        layout.mask(i, 5),
-                        0.2,
-                        0.0,
-                        None,
-                    )
-                    for i, s in enumerate(pieces)
-                ]
-                out = torch.cat(parts, dim=2).transpose(1, 2)
+                out = _one_by_one(q, k, v, layout, 0.2, 5, 0.0, None).transpose(1, 2)
             else:
                 out = _variable_length(q, k, v, layout, 0.2, 5, 0.0)
             results.append((out, *torch.autograd.grad(out.float().square().sum(), (q, k, v))))

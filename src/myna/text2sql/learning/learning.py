@@ -107,8 +107,8 @@ def _prepare(
 ) -> Prepared:
     """Read, check and divide all, and write the new folder unless it stands there."""
     tell(Stage("checking", f"Checking the corrections in {file}"))
-    given = read_corrections(file.expanduser())
     past = open_past(run, data, replay=settings.replay)
+    given = read_corrections(file.expanduser())
     carried = read_corrections(past.carried) if past.carried is not None else ()
     known = KnownDatabases(past.folders, databases)
     checked = check_corrections(
