@@ -133,6 +133,18 @@ def test_every_checkpoint_is_tested_and_the_best_is_marked(place: Path, capsys: 
         assert row.endswith("← best") == (score == best)
 
 
+def test_the_loss_by_a_key_is_a_table_with_a_column_for_each_score(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, head in (((), "Test loss"), (("--checkpoints",), "Iter 4")):
+        out, _ = printed(capsys, "test", place / "run", *flags, "--by", "prompt")
+        header, line, *rows = out[out.index("Examples |") :].splitlines()
+        assert [cell.strip() for cell in header.split("|")][-2:] == [head, "prompt"]
+        assert [cell.startswith("-") for cell in line.split("|")] == [True] * (header.count("|") + 1)
+        assert rows
+        assert all(row.count("|") == header.count("|") for row in rows)
+
+
 def test_a_base_model_is_tested_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score = as_json(capsys, "test", "--model", place / "model", "--data", place / "data", "--test-batches", 1)
     assert score["examples"] == 4

@@ -75,6 +75,28 @@ def test_every_checkpoint_and_the_base_are_scored_in_one_go(finished: Path) -> N
         assert alone.loss == score.loss
 
 
+def test_the_loss_is_told_by_what_the_lines_have_under_a_key(finished: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "data" / "test.jsonl").read_text("utf-8").splitlines()]
+    articles = ["one", "other", "one", None, "other"]
+    named = [
+        line if article is None else {**line, "source": article} for line, article in zip(lines, articles, strict=True)
+    ]
+    write_lines(tmp_path / "test.jsonl", named)
+    (score,) = evaluation.test(str(finished / "model"), tmp_path, by="source", **FLOAT32)
+    parts = {part.value: part for part in score.parts}
+    assert {value: part.examples for value, part in parts.items()} == {"one": 2, "other": 2, "(none)": 1}
+    assert sum(part.loss * part.tokens for part in score.parts) / score.tokens == pytest.approx(score.loss, rel=1e-5)
+    assert [part.loss for part in score.parts] == sorted((part.loss for part in score.parts), reverse=True)
+    for value, part in parts.items():
+        own = [line for line, article in zip(lines, articles, strict=True) if (article or "(none)") == value]
+        (tmp_path / value).mkdir()
+        write_lines(tmp_path / value / "test.jsonl", own)
+        (alone,) = evaluation.test(str(finished / "model"), tmp_path / value, **FLOAT32)
+        assert alone.loss == pytest.approx(part.loss, rel=1e-6)
+    with pytest.raises(DataError, match=r"test\.jsonl: no line has the key 'article'"):
+        evaluation.test(str(finished / "model"), tmp_path, by="article", **FLOAT32)
+
+
 def test_a_run_folder_means_its_kept_adapter(finished: Path) -> None:
     kept = json.loads((finished / "run" / "adapter" / "myna.json").read_text())["iteration"]
     checkpoint = finished / "run" / "checkpoints" / f"{kept:06d}"

@@ -16,9 +16,9 @@ _EVERYWHERE = Group("Every command", sort_key=1000)
 class CommonFlags:
     """How a command shows its result and its errors."""
 
-    json: Annotated[bool, Parameter(negative="", show_default=False, group=_EVERYWHERE)] = False
+    json: Annotated[bool, Parameter(negative="", group=_EVERYWHERE)] = False
     """Write one JSON object to standard output and nothing else there; progress goes to standard error."""
-    debug: Annotated[bool, Parameter(negative="", show_default=False, group=_EVERYWHERE)] = False
+    debug: Annotated[bool, Parameter(negative="", group=_EVERYWHERE)] = False
     """Show the traceback of an error."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from myna.cli.cells import visible
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import Dtype, EngineName, recipe_of_run, say_other_base
 from myna.cli.terminal import emphasis, is_terminal
@@ -27,7 +28,8 @@ def measure(
     model: str | None = None,
     data: Path | None = None,
     adapter_path: Path | None = None,
-    checkpoints: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    checkpoints: Annotated[bool, Parameter(negative="")] = False,
+    by: str | None = None,
     max_seq_length: int | None = None,
     mask_prompt: bool | None = None,
     long_examples: Literal["skip", "error", "truncate-prompt"] | None = None,
@@ -58,6 +60,8 @@ def measure(
         Run folder, checkpoint, or adapter folder of Myna, PEFT or mlx-lm.
     checkpoints
         Test the base model and every checkpoint of the run, in one pass over the data.
+    by
+        Key of the data's lines, such as source for articles: say the loss for each value of it, too.
     max_seq_length
         Longest example in tokens; by default what the adapter was trained with, else 2048.
     mask_prompt
@@ -108,10 +112,13 @@ def measure(
         chosen_data,
         adapter_path=adapter,
         checkpoints=checkpoints,
+        by=by,
         listener=_follow if checkpoints else None,
         **settings,
     )
     print(table(scores) if checkpoints else _sentence(scores[0]))
+    if by is not None:
+        print(f"\n{_parts(scores, by)}")
     return [score.as_dict() for score in scores] if checkpoints else scores[0].as_dict()
 
 
@@ -148,6 +155,19 @@ def table(scores: Sequence[Score]) -> str:
     for score in scores:
         line = f"{score.iteration or 0:>5} | {score.loss:9.3f} | {score.perplexity:8.3f}"
         lines.append(emphasis(f"{line}  ← best", "1", sys.stdout) if score is best else line)
+    return "\n".join(lines)
+
+
+def _parts(scores: Sequence[Score], key: str) -> str:
+    """Return a line for each value of `key`, with the loss of every score, the highest of the last one first."""
+    heads = [f"Iter {score.iteration}" if score.iteration is not None else "Test loss" for score in scores]
+    widths = [max(9, len(head)) for head in heads]
+    lines = ["Examples | " + " | ".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True)) + f" | {visible(key)}"]
+    lines.append("|".join(["-" * 8 + ":", *("-" * (width + 1) + ":" for width in widths), "---"]))
+    losses = [{part.value: part.loss for part in score.parts} for score in scores]
+    for part in scores[-1].parts:
+        cells = (f"{loss[part.value]:{width}.3f}" for loss, width in zip(losses, widths, strict=True))
+        lines.append(f"{part.examples:>8} | {' | '.join(cells)} | {visible(part.value)}")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ def train(
     *,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     resume: Path | None = None,
-    train: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    train: Annotated[bool, Parameter(negative="")] = False,
     flags: Annotated[RecipeFlags, Parameter(name="*")] | None = None,
     common: Common = COMMON,
 ) -> dict[str, Any]:

@@ -95,6 +95,11 @@ class Examples(Sequence[Example]):
         """Yield the lines of these examples as they stand in the file, without line ends."""
         return self._lines.read_many((int(start), int(length)) for _, start, length in self._places)
 
+    def values(self, key: str) -> Iterator[tuple[int, Any]]:
+        """Yield the line number and what the line has under `key`, None where it has nothing."""
+        for number, content in zip(self._places[:, 0], self.contents(), strict=True):
+            yield int(number), json.loads(content).get(key)
+
     def _read(self, number: int, content: bytes) -> Example:
         source = Source(str(self.path), number)
         try:

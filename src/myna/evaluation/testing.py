@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from myna.data.folder import Keys, open_split
+from myna.data.folder import Examples, Keys, open_split
 from myna.engines import choose
 from myna.engines.base import Model
-from myna.errors import RunError
+from myna.errors import DataError, RunError
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
 from myna.models.adapters import read_adapter, read_note
 from myna.models.files import ModelFiles, find
@@ -30,12 +31,27 @@ DEFAULT_MAX_SEQ_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The score on the examples that have one value under a key, such as the pieces of one article."""
+
+    value: str
+    loss: float
+    tokens: int
+    examples: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON; a loss that is not finite becomes None."""
+        return {**asdict(self), "loss": self.loss if math.isfinite(self.loss) else None}
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """How well one model predicts the test set.
 
     loss: mean per trained token (nats). perplexity: its exponential. tokens: trained tokens that were scored.
     examples: those they come from. skipped_long: left out because they are over `max_seq_length`.
     iteration: of a checkpoint; 0 the base model beside checkpoints, None otherwise. name: what was scored.
+    parts: by value of the key that was asked for, the highest loss first.
     """
 
     loss: float
@@ -45,6 +61,7 @@ class Score:
     skipped_long: int
     iteration: int | None
     name: str
+    parts: tuple[Part, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON; what is not finite becomes None, and `iteration` stands only for
@@ -57,6 +74,8 @@ class Score:
             "skipped_long": self.skipped_long,
             "name": self.name,
         }
+        if self.parts:
+            fields["parts"] = [part.as_dict() for part in self.parts]
         return fields if self.iteration is None else {"iteration": self.iteration, **fields}
 
 
@@ -66,6 +85,7 @@ def test(
     *,
     adapter_path: Path | str | None = None,
     checkpoints: bool = False,
+    by: str | None = None,
     max_seq_length: int | None = None,
     mask_prompt: bool | None = None,
     long_examples: Literal["skip", "error", "truncate-prompt"] = "skip",
@@ -83,14 +103,15 @@ def test(
     adapter_path: an adapter, a checkpoint or a run folder, whose kept adapter is taken; with `checkpoints` a
     run
         folder, and the scores are those of the base model (iteration 0) and of every checkpoint.
+    by: a key of the data's lines; scores also say the loss of the lines with each value of it (`source`: by article).
     max_seq_length, mask_prompt, keys: None takes what the adapter was trained with, else 2048 tokens, answers
     only
         (everything for text), and mlx_lm's keys.
     test_batches: how many batches of `batch_size` samples; -1 takes the whole test set.
     listener: is given each score as soon as it is there.
 
-    Raises `DataError`, `PromptError` (nothing to score), `ModelError`, `AdapterError`, `RunError` (checkpoints of
-    what is not a run) and `ResourceError`.
+    Raises `DataError` (also when no line has the key `by`), `PromptError` (nothing to score), `ModelError`,
+    `AdapterError`, `RunError` (checkpoints of what is not a run) and `ResourceError`.
     """
     if checkpoints and adapter_path is None:
         raise RunError("checkpoints are those of a run: name its folder with --adapter-path.")
@@ -99,6 +120,7 @@ def test(
     files = find(model)
     builder = PromptBuilder.load(files.folder)
     examples = open_split(Path(data), "test", keys=keys or Keys(**note.get("keys", {})), on_bad_example=on_bad_example)
+    values = None if by is None else _values(examples, by)
     length = max_seq_length or note.get("max_seq_length", DEFAULT_MAX_SEQ_LENGTH)
     with tempfile.TemporaryDirectory(prefix="myna-test-") as directory:
         store = build_samples(
@@ -113,7 +135,7 @@ def test(
         scores = []
         scored = _models(adapters, files, name=model, engine=engine, dtype=dtype, device=device)
         for iteration, name, loaded in scored:
-            score = score_samples(loaded, store, wanted=wanted, iteration=iteration, name=name)
+            score = score_samples(loaded, store, wanted=wanted, iteration=iteration, name=name, values=values)
             scores.append(score)
             if listener is not None:
                 listener(score)
@@ -127,12 +149,40 @@ def score_samples(
     wanted: int | None = None,
     iteration: int | None = None,
     name: str = "",
+    values: Mapping[int, str] | None = None,
 ) -> Score:
-    """Return the score of a loaded model on `wanted` samples (None: all), always the same ones."""
+    """Return the score of a loaded model on `wanted` samples (None: all), always the same ones.
+
+    values: of each line, by its number, what its part of the score is called.
+    """
     indices = fixed_selection(len(store), wanted, seed=0)
     loss, tokens = mean_loss(model, evaluation_rows(store, indices, tokens_per_row=model.row_tokens))
-    examples = len({str(store[index].source) for index in indices})
-    return Score(loss, perplexity(loss), tokens, examples, store.summary.skipped_long, iteration, name)
+    parts = () if values is None else _parts(model, store, indices, values)
+    skipped = store.summary.skipped_long
+    return Score(loss, perplexity(loss), tokens, _examples(store, indices), skipped, iteration, name, parts)
+
+
+def _parts(model: Model, store: SampleStore, indices: Sequence[int], values: Mapping[int, str]) -> tuple[Part, ...]:
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for index in indices:
+        members[values[store[index].source.line]].append(index)
+    parts = []
+    for value, own in members.items():
+        loss, tokens = mean_loss(model, evaluation_rows(store, own, tokens_per_row=model.row_tokens))
+        parts.append(Part(value, loss, tokens, _examples(store, own)))
+    return tuple(sorted(parts, key=lambda part: (-part.loss, part.value)))
+
+
+def _examples(store: SampleStore, indices: Sequence[int]) -> int:
+    """Return how many examples the samples come from; a long one is several."""
+    return len({str(store[index].source) for index in indices})
+
+
+def _values(examples: Examples, key: str) -> dict[int, str]:
+    found = dict(examples.values(key))
+    if not any(value is not None for value in found.values()):
+        raise DataError(f"{examples.path}: no line has the key {key!r}, by which the loss was to be told")
+    return {line: "(none)" if value is None else str(value) for line, value in found.items()}
 
 
 def _adapters(path: Path | None, checkpoints: bool) -> list[tuple[int | None, Path | None]]:
