@@ -4,7 +4,7 @@
 # Can be stopped and called again: what is made is kept, and training goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-data=$(realpath "$1")
+data=$(realpath "${1:?make starter DATA=a folder with wikisql/, spider/ and sql_create_context/}")
 here=recipes/starter
 work=build/starter
 python=.venv/bin/python
@@ -22,18 +22,24 @@ for database in "$data"/spider/database/*/*.sqlite $work/tables/*.sqlite; do
     name=$(basename "$database" .sqlite)
     size=200
     case $name in wiki[0-9]*) size=1200 ;; esac
-    [ -d $work/generated/"$name" ] || $myna data database "$database" --out $work/generated/"$name" \
-        --size $size --language both --samples 0 || echo "nothing can be asked of $name" >&2
+    [ -e $work/generated/"$name" ] && continue
+    $myna data database "$database" --out $work/generated/"$name" --size $size --language both --samples 0 || {
+        code=$?
+        [ $code -eq 1 ] || exit $code   # stopped by hand
+        echo "nothing can be asked of $name" >&2
+    }
 done
 [ -d $work/data ] || { rm -rf $work/data.part
     $python $here/data.py $work "$data/wikisql" $work/data.part --passes 4 && mv $work/data.part $work/data; }
 [ -d $work/base ] || $python $here/base.py $work/data/first $work/base
 for part in first last; do
+    [ -f $work/$part.trained ] && continue
     if [ -d runs/starter-$part ]; then
         $myna train --resume runs/starter-$part
     else
         $myna train $here/$part.yaml
     fi
+    touch $work/$part.trained
 done
 model=src/myna/starter/model
 [ -d $model ] || $myna fuse --adapter-path runs/starter-last --save-path $model --dtype bfloat16

@@ -157,6 +157,11 @@ class RunFolder:
 
     path: Path
 
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end; a kill just before that leaves samples, test and result to be made."""
+        return self.log_path.is_file() and [event["event"] for event in read_events(self.log_path)[-1:]] == ["finish"]
+
     @classmethod
     def create(cls, path: Path) -> RunFolder:
         """Make a new run folder, parents included.

@@ -213,6 +213,17 @@ def test_data_sets_of_the_hub_are_kept_in_a_folder_of_their_own() -> None:
     assert from_yaml(to_yaml(recipe)) == recipe
 
 
+def test_a_file_that_accumulates_gradients_is_told_that_iterations_are_counted_otherwise_than_by_mlx_lm(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(SMALLEST + "iters: 1000\ngrad_accumulation_steps: 4\n")
+    (notice,) = load_recipe(path).notices
+    assert "1000 steps of the optimizer" in notice
+    assert "--iters 250" in notice
+    assert load_recipe(path, {"iters": 250}).notices == ()
+
+
 def test_data_that_a_hub_data_set_replaces_is_said(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(SMALLEST + "hf_dataset: {path: org/name}\n")
@@ -261,6 +272,9 @@ def test_numbers_that_yaml_1_1_takes_for_text_are_numbers(text: str, number: flo
             "my.yaml:3: optimizer_config.adam.eps is 'x'; expected a number",
         ),
         ("lr_schedule: {name: cosine_decay, arguments: [1]}", "cosine_decay takes the arguments"),
+        ("lr_schedule: {name: cosine_decay, arguments: [1, 0]}", "decay steps is 0, expected more than 0"),
+        ("lr_schedule: {name: step_decay, arguments: [1, -0.1, 3]}", "decay rate is -0.1, expected 0 or more"),
+        ("lr_schedule: {name: step_decay, arguments: [1, 0.1, 0]}", "steps between decays is 0, expected more than"),
         ("prompt_key: text", "four different names"),
         ("iters: 1\niters: 2", "my.yaml:4: 'iters' stands here twice, first in line 3"),
         ("lora_parameters:\n  rank: 1\n  rank: 2", "my.yaml:5: 'rank' stands here twice, first in line 4"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import resource
 import signal
@@ -354,6 +355,16 @@ def test_training_goes_on_from_a_given_adapter(tmp_path: Path, recipe: MakeRecip
                 lora_parameters={"rank": 2, "scale": 5.0},
             )
         )
+    with pytest.raises(AdapterError, match=r"is of kind lora, the recipe says dora; set --fine-tune-type lora"):
+        training.train(recipe("third", fine_tune_type="dora", resume_adapter_file=str(tmp_path / "first")))
+
+
+def test_a_scale_that_no_alpha_gives_to_the_last_bit_is_the_same_scale(tmp_path: Path, recipe: MakeRecipe) -> None:
+    lora = {"rank": 12, "scale": 0.1}
+    assert all(alpha / 12 != 0.1 for alpha in (1.2, math.nextafter(1.2, 0), 0.1 * 12, math.nextafter(0.1 * 12, 2)))
+    training.train(recipe("first", lora_parameters=lora))
+    training.train(recipe("second", lora_parameters=lora, resume_adapter_file=str(tmp_path / "first")))
+    assert events(tmp_path / "second", "finish")
 
 
 def test_what_fails_before_the_first_step_leaves_no_folder(tmp_path: Path, data: Path, recipe: MakeRecipe) -> None:

@@ -97,9 +97,9 @@ def measure(
     }
     settings = {name: getattr(recipe, name) for name in given} if recipe is not None else {}
     if recipe is not None:
-        from myna.data.folder import Keys
+        from myna.training.preparation import keys_of
 
-        settings["keys"] = Keys(recipe.text_key, recipe.prompt_key, recipe.completion_key, recipe.messages_key)
+        settings["keys"] = keys_of(recipe)
     settings |= {name: value for name, value in given.items() if value is not None}
     chosen_model = model or (recipe.model if recipe is not None else None)
     chosen_data = data or (recipe.data if recipe is not None else None)

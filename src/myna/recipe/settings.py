@@ -192,6 +192,10 @@ class LearningRateSchedule(BaseModel):
             )
         if not self.arguments and self.name in {"step_decay", "exponential_decay"}:
             raise ValueError(f"{self.name} needs its arguments: [{', '.join(names)}]")
+        for name, value in zip(names, self.arguments, strict=False):
+            if value < 0 or (value == 0 and "steps" in name):
+                expected = "more than 0" if "steps" in name else "0 or more"
+                raise ValueError(f"{self.name}: {name} is {value:g}, expected {expected}")
         return self
 
 

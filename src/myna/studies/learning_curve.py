@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from myna.data.folder import DataFolder, Keys, open_folder
+from myna.data.folder import DataFolder, open_folder
 from myna.errors import Interrupted, RunError
 from myna.models.files import content_hash, find
 from myna.recipe import Recipe
@@ -26,6 +26,7 @@ from myna.text2sql.scoring import Progress, score
 from myna.training import resume, train
 from myna.training.events import Event as TrainingEvent
 from myna.training.events import Finished
+from myna.training.preparation import keys_of
 
 _MARK = "study.json"
 
@@ -171,8 +172,7 @@ def _folder(recipe: Recipe, out: Path | str | None) -> Path:
 
 
 def _open(recipe: Recipe) -> DataFolder:
-    keys = Keys(recipe.text_key, recipe.prompt_key, recipe.completion_key, recipe.messages_key)
-    return open_folder(Path(recipe.data), keys=keys, on_bad_example=recipe.on_bad_example, seed=recipe.seed)
+    return open_folder(Path(recipe.data), keys=keys_of(recipe), on_bad_example=recipe.on_bad_example, seed=recipe.seed)
 
 
 def _make(folder: Path) -> None:

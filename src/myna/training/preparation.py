@@ -228,11 +228,17 @@ def _check_longest(model: Model, store: SampleStore | None, recipe: Recipe) -> N
 
 
 def _given_adapter(path: Path, spec: AdapterSpec, files: ModelFiles) -> dict[str, Any]:
-    """Read the adapter that training starts from; one of another scale would change what its numbers mean."""
+    """Read the adapter that training starts from; another kind or scale would change what its numbers mean."""
     given, tensors = read_adapter(path, files)
+    if given.kind != spec.kind:
+        raise AdapterError(
+            f"{path}: is of kind {given.kind}, the recipe says {spec.kind}; set --fine-tune-type {given.kind}."
+        )
     for layer, target in given.targets.items():
         wanted = spec.targets.get(layer)
-        if wanted is not None and wanted != target:
+        # PEFT's files hold alpha = scale · rank, from which not every scale comes back to its last bit.
+        same = wanted is None or (wanted.rank == target.rank and math.isclose(wanted.scale, target.scale, rel_tol=1e-9))
+        if wanted is not None and not same:
             raise AdapterError(
                 f"{path}: was trained with rank {target.rank} and scale {target.scale:g}, the recipe says "
                 f"rank {wanted.rank} and scale {wanted.scale:g}; "

@@ -15,7 +15,7 @@ from pathlib import Path
 from myna.errors import Interrupted, RecipeError, RunError
 from myna.models.files import STARTER
 from myna.recipe import Recipe, from_yaml, to_yaml
-from myna.runs import EventLog, RunFolder, read_events, write_file
+from myna.runs import EventLog, RunFolder, write_file
 from myna.training import checkpoints
 from myna.training.environment import changed_inputs, changed_machine
 from myna.training.events import Event, Listener, Notice, Saved, Started
@@ -64,7 +64,7 @@ def resume(
         recipe = _longer(from_yaml(folder.recipe_path.read_text(encoding="utf-8")), iters, epochs)
         saved = folder.checkpoints()
         progress = checkpoints.read_progress(saved[-1][1]) if saved else Progress()
-        if iters is None and epochs is None and _is_finished(folder):
+        if iters is None and epochs is None and folder.finished:
             raise RunError(_finished(folder, progress))
         session = _Session(folder, listener)
         try:
@@ -100,7 +100,7 @@ class _Session:
         with self._cleared_cache(), EventLog(self.run.log_path) as log:
             prepared = prepare(recipe, self.run.cache_path, self.listener)
             over = progress.step >= prepared.iterations or progress.out_of_patience(recipe.early_stopping)
-            if progress.step > prepared.iterations or (over and _is_finished(self.run)):
+            if progress.step > prepared.iterations or (over and self.run.finished):
                 raise RunError(_finished(self.run, progress))
             changes = self._check_unchanged(prepared)
             checkpoints.restore(checkpoint, prepared.model, files=prepared.files)
@@ -166,11 +166,6 @@ def _resolved(recipe: Recipe) -> Recipe:
     if recipe.resume_adapter_file is not None:
         changes["resume_adapter_file"] = str(Path(recipe.resume_adapter_file).resolve())
     return recipe.model_copy(update=changes)
-
-
-def _is_finished(run: RunFolder) -> bool:
-    """Whether the run came to its end: a kill just before that leaves samples, test and result to be made."""
-    return run.log_path.exists() and [event["event"] for event in read_events(run.log_path)[-1:]] == ["finish"]
 
 
 def _finished(run: RunFolder, progress: Progress) -> str:

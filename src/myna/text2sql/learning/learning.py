@@ -20,7 +20,7 @@ from myna.text2sql.learning.databases import KnownDatabases
 from myna.text2sql.learning.listening import Listener, Stage
 from myna.text2sql.learning.mixing import FEWEST_TO_HOLD_OUT, divide, mix, questions, test_questions
 from myna.text2sql.learning.outcome import LearnResult, Verdict, compare, decide, rates
-from myna.text2sql.learning.past import Past, is_trained, open_past
+from myna.text2sql.learning.past import Past, open_past
 from myna.text2sql.learning.place import find_place
 from myna.text2sql.learning.planning import Prepared, contents, learning_rate_of, plan_of
 from myna.text2sql.learning.reading import last_words, read_corrections
@@ -146,7 +146,7 @@ def _learn(prepared: Prepared, settings: Settings, workers: int | None, tell: Li
     past, place = prepared.past, prepared.place
     tell(Stage("before", f"Scoring the adapter of {past.run.path}"))
     before = _score(prepared, past.adapter, place.before, settings, workers, tell)
-    if not is_trained(place.run):
+    if not place.run.finished:
         tell(Stage("training", f"Learning {len(prepared.divided.trained)} corrections in {place.run.path}"))
         try:
             resume(place.run.path, listener=tell)

@@ -15,7 +15,7 @@ from myna.errors import DataError, RunError
 from myna.models.adapters import read_adapter
 from myna.models.files import find
 from myna.recipe import Recipe, from_yaml
-from myna.runs import RunFolder, read_events
+from myna.runs import RunFolder
 from myna.text2sql.facts import data_note
 from myna.training.preparation import keys_of
 
@@ -91,18 +91,13 @@ def _check_finished(run: RunFolder) -> None:
             f"{run.path}: is itself learning from corrections and not finished; give the command that began it again, "
             "it goes on where it was"
         )
-    if not is_trained(run):
+    if not run.finished:
         saved = run.checkpoints()
         state = f"it was saved up to iteration {saved[-1][0]}" if saved else "nothing of it was saved yet"
         raise RunError(
             f"{run.path}: this run is not finished ({state}), so there is no adapter of it to go on from; finish it "
             f"with myna train --resume {run.path}"
         )
-
-
-def is_trained(run: RunFolder) -> bool:
-    """Whether training into this run folder came to its end."""
-    return run.log_path.is_file() and [event.get("event") for event in read_events(run.log_path)[-1:]] == ["finish"]
 
 
 def _data(run: RunFolder, own: Path, given: Path | None, replay: float) -> tuple[Path | None, tuple[str, ...]]:
