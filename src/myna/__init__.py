@@ -1,8 +1,8 @@
 """Myna teaches a small local language model to speak your database or your documents, on your machine.
 
 The public face: `demo`, `train`, `resume`, `test`, `score`, `learning_curve`, `compare`, `ask`, `learn`, `load`,
-`fuse`, `convert`, `quantize_model`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is first
-used, so that `import myna` stays light and loads no tensor library.
+`fuse`, `convert`, `quantize_model`, `examine`, `Recipe`, `load_recipe` and the errors. Each name is imported when it is
+first used, so that `import myna` stays light and loads no tensor library.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from myna.errors import MynaError
     from myna.evaluation import test
+    from myna.examination import examine
     from myna.exporting import convert, fuse, quantize_model
     from myna.generation import load
     from myna.recipe import Recipe, load_recipe
@@ -39,6 +40,7 @@ __all__ = [
     "compare",
     "convert",
     "demo",
+    "examine",
     "fuse",
     "learn",
     "learning_curve",
@@ -58,6 +60,7 @@ _HOMES = {
     "compare": "myna.reports.comparing",
     "convert": "myna.exporting",
     "demo": "myna.starter.demo",
+    "examine": "myna.examination",
     "fuse": "myna.exporting",
     "learn": "myna.text2sql.learning",
     "learning_curve": "myna.studies.learning_curve",
