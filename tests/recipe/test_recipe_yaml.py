@@ -93,7 +93,7 @@ low_rank = st.builds(
 schedules = st.builds(
     LearningRateSchedule,
     name=st.just("cosine_decay"),
-    arguments=st.just(()) | st.tuples(finite, finite) | st.tuples(finite, finite, finite),
+    arguments=st.just(()) | st.tuples(positive, positive) | st.tuples(positive, positive, positive),
     warmup=st.integers(0, 10**6),
     warmup_init=st.floats(0, 1),
 )

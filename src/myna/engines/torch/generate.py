@@ -180,13 +180,14 @@ def _run(
     layout: Layout | DecodeLayout,
     cache: _Cache,
 ) -> Tensor:
-    output = model.decoder(
-        input_ids=torch.from_numpy(tokens).long().to(model.device)[None],
-        position_ids=torch.from_numpy(positions).long().to(model.device)[None],
-        layout=layout,
-        past_key_values=cache,
-        use_cache=True,
-    )
+    with model.autocast():
+        output = model.decoder(
+            input_ids=torch.from_numpy(tokens).long().to(model.device)[None],
+            position_ids=torch.from_numpy(positions).long().to(model.device)[None],
+            layout=layout,
+            past_key_values=cache,
+            use_cache=True,
+        )
     states: Tensor = output.last_hidden_state[0]
     return states.to(model.compute)
 

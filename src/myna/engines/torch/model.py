@@ -43,6 +43,7 @@ class TorchModel:
         self.row_tokens = _row_tokens(model, device)
         self.longest_sample: int | None = None
         self.named = named_trainable(model)
+        self._full = bool(self.named) and not self._adapters()
         self._optimizer: TrainingOptimizer | None = None
         self._dropout_seed = 0
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
@@ -67,7 +68,7 @@ class TorchModel:
     def hidden(self, batch: Batch) -> Tensor:
         """Hidden states `[tokens, width]` of a packed row."""
         self._check_positions(batch)
-        with self._autocast():
+        with self.autocast():
             output = self.decoder(
                 input_ids=torch.from_numpy(batch.tokens).long().to(self.device)[None],
                 position_ids=torch.from_numpy(batch.positions).long().to(self.device)[None],
@@ -89,9 +90,10 @@ class TorchModel:
         logits = head.product(hidden).float() if isinstance(head, PackedWeight) else project(hidden, head)
         return logits if self._softcap is None else self._softcap * torch.tanh(logits / self._softcap)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        """Full fine-tuning keeps float32 weights; where we compute in 16 bits, autocast bridges the two."""
-        if self.compute == torch.float32 or self._adapters() or not self.named:
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Enter this around the decoder: full fine-tuning keeps float32 weights, and where we compute in 16 bits, autocast
+        bridges the two."""
+        if self.compute == torch.float32 or not self._full:
             return nullcontext()
         return torch.autocast(self.device.type, self.compute)
 
