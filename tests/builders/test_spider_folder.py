@@ -225,7 +225,7 @@ def test_an_older_folder_of_spider_is_replaced_and_no_other(tmp_path):
     assert len(lines(tmp_path / "data", "train")) == 1
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine", "utf-8")
-    with pytest.raises(DataError, match="not made by this builder"):
+    with pytest.raises(DataError, match="was not made by myna data"):
         build_spider(source, tmp_path / "mine")
 
 

@@ -232,6 +232,15 @@ def test_the_official_database_of_a_sample_serves_the_whole_source_file(source: 
         assert database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (5,)
 
 
+def test_databases_and_official_files_are_made_again_with_their_data(source: Path, tmp_path: Path) -> None:
+    out = build_wikisql(source, tmp_path / "out", test_file="test_a", size=5).folder
+    assert build_wikisql(source, out, test_file="test_a", size=3).counts["train"] == 3
+    (out / "official" / "results.txt").write_text("71.3")
+    with pytest.raises(DataError, match=r"was not made with it \(official/results\.txt\)"):
+        build_wikisql(source, out, test_file="test_a", size=3)
+    assert (out / "official" / "results.txt").read_text() == "71.3"
+
+
 def test_what_can_not_be_used_is_left_out_counted_and_named(source: Path, tmp_path: Path) -> None:
     with (source / "test_a.tables.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(table_of(200)) + "\n{}\n")

@@ -67,7 +67,7 @@ def build_files(
         "test_share": test_share,
     }
     last = None if size is None else _last_chosen(tables, size)
-    with new_data_folder(out, facts if size is None else facts | {"size": size}, seed=seed) as folder:
+    with new_data_folder(out, facts if size is None else facts | {"size": size}, origin="files", seed=seed) as folder:
         _write(folder, tables, shares, last)
         folder.notes.extend(note for table in tables for note in table.notes())
     return folder.built(out)

@@ -104,7 +104,7 @@ def build_spider(
         "format": "text" if text else "chat",
         **({"size": size} if size is not None else {}),
     }
-    with new_data_folder(out, source, seed=seed, prompt=settings) as writer:
+    with new_data_folder(out, source, origin="folder", seed=seed, prompt=settings) as writer:
         by_split = _by_split(folder, asked, shares, seed, writer)
         chosen = {split: _choose(split, found, size, seed, writer) for split, found in by_split.items()}
         prepared = _prepare(folder, [question for found in chosen.values() for question in found], settings, writer)

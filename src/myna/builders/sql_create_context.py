@@ -89,7 +89,7 @@ def build_sql_create_context(
         "test_share": test_share,
         **({"size": size} if size is not None else {}),
     }
-    with new_data_folder(out, source, seed=seed) as writer:
+    with new_data_folder(out, source, origin="file", seed=seed) as writer:
         _write(file, shares, seed, last, system_prompt, writer)
         writer.notes.append("no databases: these questions are scored by exact match, not by execution")
     return writer.built(out)

@@ -94,7 +94,7 @@ def build_wikisql(
         "sizes": {split: count for split, count in sizes.items() if count is not None},
     }
     settings = PromptSettings(samples=0, hints=hints)
-    with new_data_folder(out, source, seed=seed, prompt=None if text else settings) as writer:
+    with new_data_folder(out, source, origin="folder", seed=seed, prompt=None if text else settings) as writer:
         splits = _splits(files, sizes, writer)
         with TablePrompts(settings) as prompts:
             for split in splits:

@@ -18,9 +18,13 @@ from typing import Any, BinaryIO
 from myna.errors import DataError
 from myna.models.adapters import PROMPT
 from myna.runs import write_folder
+from myna.text2sql.facts import NOTE
 from myna.text2sql.prompt_settings import PromptSettings
 
 SPLITS = ("train", "valid", "test")
+
+_LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db"})
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,10 @@ class FolderWriter:
             "skipped": dict(self._skipped),
             "notes": self.notes,
             "databases": self.databases,
+            "files": [name for name in _files(self.path) if name.removesuffix(".jsonl") not in splits],
         }
         content = {key: value for key, value in made.items() if value not in (None, {}, [])}
-        (self.path / "data.json").write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        (self.path / NOTE).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
     def built(self, folder: Path) -> Built:
         """Return what was made, under the name the folder ends with."""
@@ -101,17 +106,18 @@ class FolderWriter:
 
 @contextmanager
 def new_data_folder(
-    out: Path, source: Mapping[str, Any], *, seed: int | None = None, prompt: PromptSettings | None = None
+    out: Path, source: Mapping[str, Any], *, origin: str, seed: int | None = None, prompt: PromptSettings | None = None
 ) -> Iterator[FolderWriter]:
     """Give a writer for the new data folder `out`; `source` says in `data.json` how it was made.
 
+    origin: the key of `source` under which it names the file, folder or database that the data is made of.
     prompt: what its prompts show of databases, for asking alike whatever learns them.
 
-    The folder stands there when the block ends well. Raises `DataError` when something stands at `out` already that
-    is not an older data folder of the same builder, or when no example was written; `ResourceError` (disk full) and
-    `RunError` (not permitted).
+    The folder stands there when the block ends well. It replaces data that was made of the same origin before, with
+    whatever settings. Raises `DataError` when anything else stands at `out`, be it a single file of a person's own
+    beside such data, or when no example was written; `ResourceError` (disk full) and `RunError` (not permitted).
     """
-    _check_place(out, source)
+    _check_place(out, source, origin)
     with write_folder(out) as partial, ExitStack() as files:
         writer = FolderWriter(partial, prompt)
         files.callback(lambda: [file.close() for file in writer._files.values()])
@@ -122,12 +128,74 @@ def new_data_folder(
         writer._finish(source, seed)
 
 
-def _check_place(out: Path, source: Mapping[str, Any]) -> None:
+def _check_place(out: Path, source: Mapping[str, Any], origin: str) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
+    made = _made(out)
+    older = made.get("source")
+    if not isinstance(older, dict) or "builder" not in older:
+        raise DataError(f"{out}: exists and was not made by myna data; name a new folder with --out")
+    if older["builder"] != source["builder"] or _place(older.get(origin)) != _place(source[origin]):
+        of = f" of {_shown(older.get(origin))}" if older["builder"] == source["builder"] else ""
+        raise DataError(
+            f"{out}: holds other data, made by myna data {older['builder']}{of}; name another folder with --out, or "
+            "remove this one"
+        )
+    if own := _not_made(out, made):
+        more = f" and {len(own) - _NAMED} more" if len(own) > _NAMED else ""
+        raise DataError(
+            f"{out}: making its data again would delete what was not made with it ({', '.join(own[:_NAMED])}{more}); "
+            "move that away, name another folder with --out, or remove this one"
+        )
+
+
+def _made(folder: Path) -> Mapping[str, Any]:
     try:
-        older = json.loads((out / "data.json").read_text("utf-8"))["source"]
-    except (OSError, ValueError, KeyError, TypeError):
-        older = None
-    if not isinstance(older, dict) or older.get("builder") != source.get("builder"):
-        raise DataError(f"{out}: exists and was not made by this builder; name a new folder with --out")
+        made = json.loads((folder / NOTE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _place(named: Any) -> Any:
+    """Return what is the same for all ways to name a file or folder."""
+    if isinstance(named, list):
+        return [_place(each) for each in named]
+    return Path(named).expanduser().resolve() if isinstance(named, str) and "://" not in named else named
+
+
+def _shown(named: Any) -> str:
+    return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the names of all files below a folder; a link is one, wherever it leads."""
+    below = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in below)
+
+
+def _not_made(folder: Path, made: Mapping[str, Any]) -> list[str]:
+    """Return the files that `data.json` does not account for, and the splits that were changed after it was written."""
+    splits, others = made.get("splits"), made.get("files")
+    known = [NOTE, *(others if isinstance(others, list) else ())]
+    hashes = {
+        f"{split}.jsonl": facts.get("content_hash")
+        for split, facts in (splits.items() if isinstance(splits, dict) else ())
+        if isinstance(facts, dict)
+    }
+    found = []
+    for name in _files(folder):
+        if name in hashes:
+            if _content_hash(folder / name) != hashes[name]:
+                found.append(f"{name}, which was changed")
+        elif name not in known and Path(name).name not in _LEFT_BY_FILE_MANAGERS:
+            found.append(name)
+    return found
+
+
+def _content_hash(path: Path) -> str | None:
+    """Return the hash that `data.json` has of a split, None for what is no file."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -65,5 +65,5 @@ def _made(data: Path, size: int, seed: int) -> dict[str, Any]:
     }
     note = data / "data.json"
     whole = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    kept = {key: value for key, value in whole.items() if key not in ("splits", "skipped", "notes")}
+    kept = {key: value for key, value in whole.items() if key not in ("splits", "skipped", "notes", "files")}
     return {**kept, "databases": places, "part": {"of": str(data), "size": size, "seed": seed}}

@@ -68,7 +68,8 @@ def build_articles(
         "valid_share": valid_share,
         "test_share": test_share,
     }
-    with new_data_folder(out, {key: value for key, value in facts.items() if value is not None}, seed=seed) as folder:
+    known = {key: value for key, value in facts.items() if value is not None}
+    with new_data_folder(out, known, origin="path", seed=seed) as folder:
         writing = _Writing(folder, questions, shares, match, seed)
         writing.write(listed)
         folder.notes.extend(writing.notes())

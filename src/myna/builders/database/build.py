@@ -100,7 +100,7 @@ def build_database(
             "language": language,
             "values": values,
         }
-        with new_data_folder(out, source, seed=seed, prompt=settings) as writer:
+        with new_data_folder(out, source, origin="database", seed=seed, prompt=settings) as writer:
             private = Disguise(seed) if values == "private" else None
             own = _own_pairs(examples, database, shares, seed, writer) if examples is not None else []
             chosen = _choose(database, known, size, len(languages), seed, writer)

@@ -133,7 +133,7 @@ def _note(past: Past, known: KnownDatabases, file: Path) -> Mapping[str, Any]:
     original = None
     if past.data is not None:
         original = str(past.data.path.absolute())
-        dropped = ("splits", "skipped", "notes")
+        dropped = ("splits", "skipped", "notes", "files")
         of_original = {name: value for name, value in data_note(past.data.path).items() if name not in dropped}
         official = official_folder(past.data.path).absolute()
         if official.is_dir():
