@@ -491,6 +491,21 @@ def test_the_content_hash_tells_tokenizers_and_templates_apart(made_builder: Bui
     assert made_builder("byte-level", "plain").vocabulary_size == len(tokenizer)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"bos_token": "<|user|>"}, {"bos_token": None}, {"unk_token": "<s>"}, {"extra_special_tokens": ["<think>"]}],
+)
+def test_the_content_hash_tells_special_tokens_apart(
+    made_builder: Build, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    builder = made_builder("byte-level", "chatml")
+    builder._tokenizer.save_pretrained(tmp_path)
+    assert PromptBuilder.load(tmp_path).content_hash == builder.content_hash
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, **change}))
+    assert PromptBuilder.load(tmp_path).content_hash != builder.content_hash
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is not here")
 def test_the_mlx_example_texts_get_the_end_token_they_lack(real_builder: Load) -> None:
     builder = real_builder("stories260K")

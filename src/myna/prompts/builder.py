@@ -111,8 +111,15 @@ class PromptBuilder:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over all that determines the tokens: tokenizer, chat template, end tokens."""
-        facts = [_FORMAT, self._backend.to_str(), self._tokenizer.chat_template, sorted(self.end_tokens)]
+        """SHA-256 over all that determines the tokens: tokenizer, chat template, special, control and end tokens."""
+        facts = [
+            _FORMAT,
+            self._backend.to_str(),
+            self._tokenizer.chat_template,
+            self._tokenizer.special_tokens_map,  # what templates see as bos_token, eos_token …
+            sorted(self._control_ids),
+            sorted(self.end_tokens),
+        ]
         return hashlib.sha256(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
     def samples(
