@@ -95,10 +95,21 @@ def test_an_adapter_s_run_says_model_and_data(place: Path, capsys: pytest.Captur
     training.train(small_recipe(model, place / "school", place / "runs" / "first", iters=2))
     code, value = as_json(capsys, "score", "--adapter-path", "runs/first", "--max-tokens", "4", "--size", "2")
     assert (code, value["examples"], value["name"]) == (0, 2, "runs/first")
-    assert value["output"] == "scores/first-school-test"
+    assert value["output"] == "scores/first-school-test-2-max-tokens-4"
     checkpoint = "runs/first/checkpoints/000002"
     code, value = as_json(capsys, "score", "--adapter-path", checkpoint, "--max-tokens", "4", "--size", "2")
-    assert value["output"] == "scores/first-000002-school-test"
+    assert value["output"] == "scores/first-000002-school-test-2-max-tokens-4"
+
+
+def test_scores_with_other_settings_stand_beside_each_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ready = ["score", "--data", "school", "--predictions", "answers.sql", "--workers", "1"]
+    outputs = [
+        as_json(capsys, *ready, *settings)[1]["output"]
+        for settings in ([], ["--size", "3"], ["--time-limit", "5"], ["--databases", "school/databases"])
+    ]
+    name = "scores/answers-school-test"
+    assert outputs == [name, f"{name}-3", f"{name}-time-limit-5", f"{name}-databases-databases"]
+    assert [json.loads((place / output / "score.json").read_text())["examples"] for output in outputs] == [6, 3, 6, 6]
 
 
 @pytest.mark.parametrize(

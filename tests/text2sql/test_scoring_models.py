@@ -118,6 +118,14 @@ def test_another_model_is_something_else(model: Path, tmp_path: Path) -> None:
         score(folder_, model=str(model), workers=1, max_tokens=13, batch_size=4, output=tmp_path / "out", **FLOAT32)
 
 
+def test_another_chat_template_asks_otherwise_and_is_something_else(tmp_path: Path) -> None:
+    model, folder_ = one_layer(tmp_path / "model"), data(tmp_path / "data", "messages")
+    scored(model, folder_, output=tmp_path / "out")
+    (model / "chat_template.jinja").write_text("{% for m in messages %}Say: {{ m.content }}\n{% endfor %}")
+    with pytest.raises(RunError, match=r"what differs: prompt\)"):
+        scored(model, folder_, output=tmp_path / "out")
+
+
 def test_a_model_or_adapter_that_is_not_there_is_said_before_anything_is_written(model: Path, tmp_path: Path) -> None:
     folder_ = data(tmp_path / "data", "messages")
     with pytest.raises(ModelError):

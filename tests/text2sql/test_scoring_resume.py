@@ -133,7 +133,7 @@ def test_a_changed_database_is_something_else(tmp_path: Path) -> None:
         score(data, predictions=file, output=tmp_path / "out", workers=1)
 
 
-def test_a_finished_scoring_is_not_done_again_and_gives_way_to_a_new_one(tmp_path: Path) -> None:
+def test_a_finished_scoring_is_not_done_again(tmp_path: Path) -> None:
     data, file = school(tmp_path / "data", MANY), predictions(tmp_path / "p.sql", ANSWERS)
     first = score(data, predictions=file, output=tmp_path / "out", workers=1)
     journal = (tmp_path / "out" / "journal.jsonl").read_bytes()
@@ -142,28 +142,18 @@ def test_a_finished_scoring_is_not_done_again_and_gives_way_to_a_new_one(tmp_pat
     assert heard == []
     assert again == first
     assert (tmp_path / "out" / "journal.jsonl").read_bytes() == journal
-    new = score(data, predictions=predictions(tmp_path / "n.sql", MANY), output=tmp_path / "out", workers=1)
-    assert new.as_dict()["execution_accuracy"] == 1
-    assert json.loads((tmp_path / "out" / "score.json").read_text())["execution_accuracy"] == 1
 
 
-def test_an_unfinished_scoring_leaves_no_older_score_beside_it(tmp_path: Path) -> None:
+def test_finished_scores_of_something_else_are_never_replaced(tmp_path: Path) -> None:
     data, file = school(tmp_path / "data", source="spider"), predictions(tmp_path / "p.sql", GOLD)
     score(data, predictions=file, output=tmp_path / "out", workers=1)
-    assert (tmp_path / "out" / "official").is_dir()
-
-    def press(progress: Progress) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        score(
-            data,
-            predictions=predictions(tmp_path / "n.sql", [""] * 6),
-            output=tmp_path / "out",
-            workers=1,
-            listener=press,
-        )
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"journal.jsonl", ".lock"}
+    kept = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert tmp_path / "out" / "official" / "spider" / "gold.sql" in kept
+    other = predictions(tmp_path / "n.sql", [""] * 6)
+    said = r"out: holds the scores of something else \(what differs: predictions\); name another folder with --out"
+    with pytest.raises(RunError, match=said):
+        score(data, predictions=other, output=tmp_path / "out", workers=1)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == kept
 
 
 def test_a_file_that_is_no_journal_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +14,9 @@ from cyclopts import Parameter
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import MACHINE, MODEL, Machine, ModelAndAdapter, ModelFlags, base_model, recipe_of_run
 from myna.cli.score_display import display, show_result
+
+_SAID_BY_VALUE = ("constrain", "size", "engine", "dtype", "device")
+"""Settings whose values need no name beside them."""
 
 
 def score(
@@ -49,7 +55,7 @@ def score(
     databases
         Folder with NAME.sqlite or NAME/NAME.sqlite, where the databases are not where data.json says.
     out
-        Folder for the results; by default scores/ and a name made of what is scored.
+        Folder for the results; by default scores/ and a name made of what is scored, and how.
     workers
         Processes that run SQL; by default as many as there are cores.
     time_limit
@@ -69,7 +75,18 @@ def score(
     if chosen_data is None:
         raise UsageError("no data: give --data, or --adapter-path with a run that names it")
     chosen_model = base_model(model) if predictions is None else None
-    folder = out or Path("scores") / _name(predictions, model, chosen_data, split)
+    settings: dict[str, Any] = {
+        "constrain": constrain,
+        "size": size,
+        "max_tokens": max_tokens,
+        "batch_size": batch_size,
+        "time_limit": time_limit,
+        "databases": databases,
+        "engine": machine.engine,
+        "dtype": machine.dtype,
+        "device": machine.device,
+    }
+    name = "-".join([_name(predictions, model, chosen_data, split), *_unusual(settings, scoring.score)])
     with display(sys.stderr) as listener:
         result = scoring.score(
             chosen_data,
@@ -77,18 +94,10 @@ def score(
             adapter_path=model.adapter_path,
             predictions=predictions,
             split=split,
-            size=size,
-            databases=databases,
             workers=workers,
-            time_limit=time_limit,
-            max_tokens=max_tokens,
-            batch_size=batch_size,
-            constrain=constrain,
-            engine=machine.engine,
-            dtype=machine.dtype,
-            device=machine.device,
-            output=folder,
+            output=out or Path("scores") / name,
             listener=listener,
+            **settings,
         )
     show_result(result, sys.stdout)
     return result.as_dict()
@@ -103,6 +112,16 @@ def _name(predictions: Path | None, model: ModelFlags, data: Path, split: str) -
     """Return the name of the folder of results: what is scored, and on what."""
     scored = predictions.stem if predictions is not None else _name_of_model(model)
     return f"{scored}-{data.expanduser().resolve().name}-{split}"
+
+
+def _unusual(settings: Mapping[str, Any], function: Callable[..., Any]) -> Iterator[str]:
+    """Yield a word on each setting that is not the function's default, so that other scores get other folders."""
+    usual = signature(function).parameters
+    for name, value in settings.items():
+        if value != usual[name].default:
+            shown = value.expanduser().resolve().name if isinstance(value, Path) else str(value).removesuffix(".0")
+            word = shown if name in _SAID_BY_VALUE else f"{name.replace('_', '-')}-{shown}"
+            yield re.sub(r"[^\w.]+", "-", word)
 
 
 def _name_of_model(model: ModelFlags) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -63,15 +62,6 @@ def results_folder(folder: Path | None) -> Iterator[None]:
                 f"{folder}: another process is scoring into it; wait for it, or name another folder with --out"
             ) from error
         yield
-
-
-def clear_results(folder: Path) -> None:
-    """Remove the results of an older scoring, which the new one's journal no longer tells of."""
-    with writing(folder):
-        for name in _FILES:
-            (folder / name).unlink(missing_ok=True)
-        if (folder / _OFFICIAL).is_dir():
-            shutil.rmtree(folder / _OFFICIAL)
 
 
 def write_results(folder: Path, result: ScoreResult) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from myna.generation import ConstraintFactory, LanguageModel, load
 from myna.models.adapters import read_adapter
 from myna.models.files import content_hash, find
+from myna.prompts.builder import PromptBuilder
 from myna.text2sql.constraint import Constrainer
 from myna.text2sql.scoring.holding import Holding
 from myna.text2sql.scoring.journal import Journal
@@ -41,9 +42,10 @@ class Answering:
     def key(self) -> dict[str, Any]:
         """Return all that determines the answers, by content.
 
-        Raises `ModelError` and `AdapterError` when model or adapter can't be read.
+        Raises `ModelError`, `AdapterError` and `PromptError` when model, adapter or tokenizer can't be read.
         """
         files = find(self.model)
+        base = {"model": content_hash(files), "prompt": PromptBuilder.load(files.folder).content_hash}
         adapter = None
         if self.adapter_path is not None:
             spec, tensors = read_adapter(self.adapter_path.expanduser(), files)
@@ -54,7 +56,7 @@ class Answering:
             adapter = digest.hexdigest()
         settings = {"max_tokens": self.max_tokens, "batch_size": self.batch_size, "constrain": self.constrain}
         machine = {"engine": self.engine, "dtype": self.dtype, "device": self.device}
-        return {"model": content_hash(files), "adapter": adapter, **settings, **machine}
+        return {**base, "adapter": adapter, **settings, **machine}
 
 
 def answer_questions(asked: Questions, answering: Answering, journal: Journal, told: Callable[[int], None]) -> None:

@@ -22,20 +22,15 @@ _FORMAT = 1
 
 
 class Journal:
-    """What is known so far of one scoring: `answers` and `verdicts` by the question's place in the list.
-
-    is_new: nothing was known before.
-    """
+    """What is known so far of one scoring: `answers` and `verdicts` by the question's place in the list."""
 
     def __init__(self, folder: Path | None, key: Mapping[str, Any]) -> None:
         """Open the journal in `folder` (None keeps nothing). `key` is all that determines answers and verdicts.
 
-        A finished scoring of something else is replaced. Raises `RunError` for an unfinished one, naming what
-        differs.
+        Raises `RunError` for a scoring of something else, naming what differs.
         """
         self.answers: dict[int, str] = {}
         self.verdicts: dict[int, Verdict] = {}
-        self.is_new = True
         self._finished = False
         self._log: EventLog | None = None
         if folder is None:
@@ -44,8 +39,7 @@ class Journal:
         if path.is_file():
             self._read(path, {"format": _FORMAT, **key})
         self._log = EventLog(path)
-        self.is_new = not self._log.size
-        if self.is_new:
+        if not self._log.size:
             self._append({"scoring": {"format": _FORMAT, **key}})
 
     def answer(self, index: int, text: str) -> None:
@@ -82,14 +76,16 @@ class Journal:
         if not isinstance(before, dict):
             raise RunError(f"{path}: not the journal of a scoring; name another folder with --out")
         if before != key:
-            if not any("finished" in event for event in events):
-                differs = ", ".join(sorted(name for name in key if before.get(name) != key[name])) or "the settings"
+            differs = ", ".join(sorted(name for name in key if before.get(name) != key[name])) or "the settings"
+            if any("finished" in event for event in events):
                 raise RunError(
-                    f"{path.parent}: holds an unfinished scoring of something else (what differs: {differs}); finish "
-                    "that one with its own settings, remove the folder, or name another one with --out"
+                    f"{path.parent}: holds the scores of something else (what differs: {differs}); name another folder "
+                    "with --out, or remove that one"
                 )
-            path.unlink()
-            return
+            raise RunError(
+                f"{path.parent}: holds an unfinished scoring of something else (what differs: {differs}); finish "
+                "that one with its own settings, remove the folder, or name another one with --out"
+            )
         for event in events[1:]:
             if "answer" in event:
                 self.answers[event["question"]] = event["answer"]

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from myna.data.folder import Split
 from myna.errors import Interrupted, RecipeError
-from myna.text2sql.scoring.files import clear_results, results_folder, write_results
+from myna.text2sql.scoring.files import results_folder, write_results
 from myna.text2sql.scoring.generating import Answering, answer_questions
 from myna.text2sql.scoring.journal import Journal
 from myna.text2sql.scoring.predictions import Predictions, read_predictions
@@ -97,8 +97,6 @@ def score(
     key = {"data": asked.content_hash, "time_limit": time_limit, **answers_key}
     folder = None if output is None else Path(output).expanduser()
     with results_folder(folder), Journal(folder, key) as journal, _interruptible(folder, journal, asked):
-        if folder is not None and journal.is_new:
-            clear_results(folder)
         if given is not None:
             journal.answers.update(enumerate(given.answers))
         elif answering is not None:
