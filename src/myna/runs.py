@@ -178,17 +178,20 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Open a run folder and, unless a process is writing into it, clean up after one that was killed.
+        """Open a run folder for reading, whoever writes into it.
 
-        Raises `RunError` when there is no run.
+        Nothing is changed there, but for a folder that a killed process left aside while it replaced it: that is put
+        back. Raises `RunError` when there is no run.
         """
         run = cls(path)
         if not path.is_dir():
             raise RunError(f"{path}: there is no such run folder; look at the name, or start one with myna train.")
         if not run.recipe_path.is_file():
             raise RunError(f"{path}: not a run folder (no recipe.yaml in it); give the folder that myna train wrote.")
-        with suppress(RunError), run.lock():
-            pass
+        if any(not place.exists() for folder in run._written_into for _, place in _aside(folder)):
+            with suppress(RunError), run._held():  # whoever holds it is just replacing the folder
+                for folder in run._written_into:
+                    _put_back(folder)
         return run
 
     @classmethod
@@ -247,15 +250,24 @@ class RunFolder:
 
         Raises `RunError` when another process holds it. Where the system has no `flock`, nothing is held.
         """
+        with self._held():
+            for folder in self._written_into:
+                _tidy(folder)
+            yield
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
         with writing(self.path), (self.path / LOCK).open("ab") as file:
             if not _flock(file.fileno()):
                 raise RunError(
                     f"{self.path}: another process is training into this run; wait for it, or choose another "
                     "--adapter-path."
                 )
-            _tidy(self.path)
-            _tidy(self.path / "checkpoints")
             yield
+
+    @property
+    def _written_into(self) -> tuple[Path, Path]:
+        return self.path, self.path / "checkpoints"
 
     def discard(self) -> None:
         """Remove the folder and all that is in it: for a run that ended before its first step."""
@@ -298,12 +310,23 @@ def _tidy(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
-    for aside in folder.glob(f".*{REPLACED}"):
-        place = folder / aside.name.removeprefix(".").removesuffix(REPLACED)
-        if place.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
+    _put_back(folder)
+    for aside, _ in _aside(folder):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put_back(folder: Path) -> None:
+    """Undo a replacement that a killed process began and did not finish."""
+    for aside, place in _aside(folder):
+        if not place.exists():
             aside.rename(place)
+
+
+def _aside(folder: Path) -> list[tuple[Path, Path]]:
+    """Return what was moved aside to be replaced, each with the place that it had."""
+    return [
+        (aside, folder / aside.name.removeprefix(".").removesuffix(REPLACED)) for aside in folder.glob(f".*{REPLACED}")
+    ]
 
 
 class EventLog:

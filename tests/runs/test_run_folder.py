@@ -192,16 +192,37 @@ def test_checkpoints_are_listed_by_step(tmp_path: Path) -> None:
     assert [step for step, _ in run.checkpoints()] == [100, 200, 1_000_000]
 
 
-def test_opening_cleans_up_after_a_killed_process(tmp_path: Path) -> None:
+def test_who_writes_into_a_run_cleans_up_after_a_killed_process(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
     (run.path / "checkpoints" / ".000300.12ab34cd.partial" / "x").mkdir(parents=True)
     (run.path / ".recipe.yaml.12ab34cd.partial").write_text("half")
     (run.path / ".adapter.replaced").mkdir()
     (run.path / ".adapter.replaced" / "old").write_text("old")
-    RunFolder.open(run.path)
-    assert names(run.path) == [".lock", "adapter", "checkpoints", "recipe.yaml"]
+    with run.lock():
+        assert names(run.path) == [".lock", "adapter", "checkpoints", "recipe.yaml"]
     assert names(run.adapter_path) == ["old"]
     assert names(run.path / "checkpoints") == []
+
+
+def test_opening_a_run_leaves_alone_what_is_being_written_into_it(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    (run.path / "checkpoints" / ".000300.12ab34cd.partial").mkdir(parents=True)
+    (run.path / ".report.html.12ab34cd.partial").write_text("half")
+    before = sorted(run.path.rglob("*"))
+    RunFolder.open(run.path)
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_opening_a_run_puts_back_the_adapter_that_a_killed_process_moved_aside(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    (run.path / ".adapter.replaced").mkdir()
+    (run.path / ".adapter.replaced" / "old").write_text("old")
+    with run.lock():  # a living one is just replacing it
+        run.adapter_path.rename(run.path / ".adapter.replaced")
+        RunFolder.open(run.path)
+        assert not run.adapter_path.exists()
+    RunFolder.open(run.path)
+    assert names(run.adapter_path) == ["old"]
 
 
 def test_a_replacement_that_was_done_is_kept(tmp_path: Path) -> None:
@@ -209,7 +230,8 @@ def test_a_replacement_that_was_done_is_kept(tmp_path: Path) -> None:
     for name in ("adapter", ".adapter.replaced"):
         (run.path / name).mkdir()
         (run.path / name / name.strip(".")).write_text("")
-    RunFolder.open(run.path)
+    with run.lock():
+        pass
     assert names(run.path) == [".lock", "adapter", "recipe.yaml"]
     assert names(run.adapter_path) == ["adapter"]
 

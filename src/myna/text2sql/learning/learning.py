@@ -204,7 +204,7 @@ def _score(
 
 def _keep_old(past: Past, run: RunFolder, verdict: Verdict) -> None:
     """Make the old adapter that of the new run. Training the run longer, which needs its own one, puts that back."""
-    with write_folder(run.adapter_path) as folder:
+    with run.lock(), write_folder(run.adapter_path) as folder:
         for file in sorted(past.adapter.iterdir()):
             shutil.copyfile(file, folder / file.name)
         note = {name: value for name, value in read_note(past.adapter).items() if name != "iteration"}
