@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from myna import evaluation
 from myna.engines import choose
-from myna.errors import DataError, PromptError, RunError
+from myna.errors import AdapterError, DataError, PromptError, RunError
 from myna.evaluation import Score, fixed_selection, mean_loss, perplexity
 from myna.models.files import find
 from myna.prompts.builder import PromptBuilder
@@ -119,6 +119,16 @@ def test_what_the_adapter_was_trained_with_is_taken_for_testing(finished: Path, 
     (everything,) = evaluation.test(str(finished / "model"), data, adapter_path=adapter, **FLOAT32)
     (answers,) = evaluation.test(str(finished / "model"), data, adapter_path=adapter, mask_prompt=True, **FLOAT32)
     assert everything.tokens > answers.tokens
+
+
+@pytest.mark.parametrize("keys", [{"question": "prompt"}, {"prompt": 1}, ["prompt"], None])
+def test_keys_of_a_foreign_adapter_that_mean_nothing_are_said(finished: Path, tmp_path: Path, keys: object) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(finished / "run" / "adapter", adapter)
+    note = json.loads((adapter / "myna.json").read_text())
+    (adapter / "myna.json").write_text(json.dumps(note | {"keys": keys}))
+    with pytest.raises(AdapterError, match=r'adapter: myna\.json says "keys": .*, expected what the data has for text'):
+        evaluation.test(str(finished / "model"), finished / "data", adapter_path=adapter, **FLOAT32)
 
 
 def test_some_batches_are_always_the_same_ones(finished: Path) -> None:

@@ -5,6 +5,6 @@ only by their protocol.
 """
 
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
-from myna.evaluation.testing import Score, test
+from myna.evaluation.testing import Score, noted_keys, test
 
-__all__ = ["Score", "evaluation_rows", "fixed_selection", "mean_loss", "perplexity", "test"]
+__all__ = ["Score", "evaluation_rows", "fixed_selection", "mean_loss", "noted_keys", "perplexity", "test"]

@@ -12,14 +12,14 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from myna.data.folder import Examples, Keys, open_split
 from myna.engines import choose
 from myna.engines.base import Model
-from myna.errors import DataError, RunError
+from myna.errors import AdapterError, DataError, RunError
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
 from myna.models.adapters import read_adapter, read_note
 from myna.models.files import ModelFiles, find
@@ -116,10 +116,13 @@ def test(
     if checkpoints and adapter_path is None:
         raise RunError("checkpoints are those of a run: name its folder with --adapter-path.")
     adapters = _adapters(Path(adapter_path) if adapter_path is not None else None, checkpoints)
-    note = read_note(next(path for _, path in adapters if path)) if adapter_path is not None else {}
+    adapter = next((path for _, path in adapters if path), None)
+    note = {} if adapter is None else read_note(adapter)
+    if adapter is not None and keys is None:
+        keys = noted_keys(adapter, note)
     files = find(model)
     builder = PromptBuilder.load(files.folder)
-    examples = open_split(Path(data), "test", keys=keys or Keys(**note.get("keys", {})), on_bad_example=on_bad_example)
+    examples = open_split(Path(data), "test", keys=keys, on_bad_example=on_bad_example)
     values = None if by is None else _values(examples, by)
     length = max_seq_length or note.get("max_seq_length", DEFAULT_MAX_SEQ_LENGTH)
     with tempfile.TemporaryDirectory(prefix="myna-test-") as directory:
@@ -140,6 +143,20 @@ def test(
             if listener is not None:
                 listener(score)
     return scores
+
+
+def noted_keys(adapter: Path, note: Mapping[str, Any]) -> Keys:
+    """Return the keys of the lines that an adapter was trained on, as its note has them; mlx_lm's where it has none.
+
+    Raises `AdapterError` for a note in which they can't be read.
+    """
+    named, known = note.get("keys", {}), [field.name for field in fields(Keys)]
+    if not isinstance(named, dict) or any(name not in known or not isinstance(key, str) for name, key in named.items()):
+        raise AdapterError(
+            f'{adapter}: myna.json says "keys": {named!r}, expected what the data has for {", ".join(known)}, such as '
+            '{"prompt": "question"}; correct it there, or take it out'
+        )
+    return Keys(**named)
 
 
 def score_samples(

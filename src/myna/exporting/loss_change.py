@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.data.folder import Keys
 from myna.errors import DataError
-from myna.evaluation import test
+from myna.evaluation import noted_keys, test
 from myna.models.adapters import read_note
 from myna.recipe import load_recipe
 
@@ -56,7 +55,7 @@ def measure(model: str, adapter_path: Path, fused: Path, data: Path) -> LossChan
         data,
         max_seq_length=note.get("max_seq_length"),
         mask_prompt=note.get("mask_prompt"),
-        keys=Keys(**note.get("keys", {})),
+        keys=noted_keys(adapter_path, note),
     )
     if not before.tokens:
         raise DataError(f"{data}: no token of the test set is scored, so the loss can't be compared")
