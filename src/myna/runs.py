@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -272,6 +272,36 @@ class RunFolder:
     def discard(self) -> None:
         """Remove the folder and all that is in it: for a run that ended before its first step."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+@contextmanager
+def held_folder(folder: Path, what: str, *, mark: str, instead: str) -> Iterator[bool]:
+    """Make a folder and be the only process that writes into it while the block runs.
+
+    what: what it holds, as messages call it. mark: the file by which a folder of that kind is known; yields whether it
+    was there. instead: what a person can do who doesn't get the folder.
+    Raises `RunError` when it holds something else, another process writes into it or nobody may, and `ResourceError`
+    when the disk is full.
+    """
+    known = (folder / mark).is_file()
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; {instead}")
+    if folder.is_dir() and not known and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise RunError(f"{folder}: exists and holds no {what}; {instead}")
+    with ExitStack() as held:
+        try:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / LOCK).touch()
+        except (RunError, OSError) as error:
+            raise RunError(f"{folder}: can't be written to; {instead}") from error
+        try:
+            held.enter_context(RunFolder(folder).lock())
+        except RunError as error:
+            raise RunError(
+                f"{folder}: another process is at work on the {what} there; wait for it, or {instead}"
+            ) from error
+        yield known
 
 
 def _leftover(name: str) -> bool:

@@ -32,7 +32,7 @@ def test_an_earlier_demo_is_made_anew_and_nothing_else_in_its_folder_is_touched(
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "students.sqlite").write_text("years of work")
-    with pytest.raises(RunError, match="no demo made it"), fresh_place(tmp_path / "thesis"):
+    with pytest.raises(RunError, match="exists and holds no demo"), fresh_place(tmp_path / "thesis"):
         pass
     assert (tmp_path / "thesis" / "students.sqlite").read_text() == "years of work"
 
@@ -51,7 +51,7 @@ def test_a_place_that_cannot_be_written_to_says_which_command_names_another(tmp_
 def test_two_demos_cannot_be_at_one_place(tmp_path: Path) -> None:
     with (
         fresh_place(tmp_path / "demo"),
-        pytest.raises(RunError, match="another demo is at work"),
+        pytest.raises(RunError, match="another process is at work on the demo"),
         fresh_place(tmp_path / "demo"),
     ):
         pass

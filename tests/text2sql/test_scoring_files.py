@@ -113,6 +113,6 @@ def test_what_is_no_folder_of_scores_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with (
         RunFolder(tmp_path / "out").lock(),
-        pytest.raises(RunError, match="another process is scoring into it; wait for it"),
+        pytest.raises(RunError, match="another process is at work on the scores there; wait for it"),
     ):
         score(data, predictions=file, workers=1, output=tmp_path / "out")

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from myna.errors import ResourceError, RunError
-from myna.runs import LOCK, RunFolder, write_file, writing
+from myna.errors import ResourceError
+from myna.runs import held_folder, write_file, writing
 
 MARK = "demo.json"
 NEEDED_BYTES = 150_000_000
@@ -66,22 +66,7 @@ def fresh_place(out: Path) -> Iterator[Place]:
     Raises `RunError` when something else is at `out`, another demo is at work there or it can't be written to, and
     `ResourceError` when the disk has too little room.
     """
-    ours = (out / MARK).is_file()
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: is a file; name another folder: myna demo FOLDER")
-    if out.is_dir() and not ours and any(path.name != LOCK for path in out.iterdir()):
-        raise RunError(f"{out}: exists, and no demo made it; name another folder: myna demo FOLDER")
-    with ExitStack() as held:
-        try:
-            with writing(out):
-                out.mkdir(parents=True, exist_ok=True)
-                (out / LOCK).touch()
-        except (RunError, OSError) as error:
-            raise RunError(f"{out}: can't be written to; name another folder: myna demo FOLDER") from error
-        try:
-            held.enter_context(RunFolder(out).lock())
-        except RunError as error:
-            raise RunError(f"{out}: another demo is at work there; name another folder: myna demo FOLDER") from error
+    with held_folder(out, "demo", mark=MARK, instead="name another folder: myna demo FOLDER") as ours:
         _clear(Place(out))
         free = shutil.disk_usage(out).free
         if free < NEEDED_BYTES:

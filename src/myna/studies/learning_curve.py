@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,7 +18,7 @@ from myna.errors import Interrupted, RunError
 from myna.models.files import content_hash, find
 from myna.recipe import Recipe
 from myna.reports.record import read_run
-from myna.runs import LOCK, RunFolder, write_file, writing
+from myna.runs import held_folder, write_file
 from myna.studies.curve import LearningCurve, Point
 from myna.studies.page import write_page
 from myna.studies.subsets import checked_sizes, usual_sizes, write_subset
@@ -94,8 +94,7 @@ class _Study:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Make the folder, or go on with it, as the only process that does, and say how to go on when stopped."""
-        _make(self.folder)
-        with _locked(self.folder):
+        with held_folder(self.folder, "study", mark=_MARK, instead="name another folder with --out"):
             self._remember()
             try:
                 yield
@@ -173,29 +172,6 @@ def _folder(recipe: Recipe, out: Path | str | None) -> Path:
 
 def _open(recipe: Recipe) -> DataFolder:
     return open_folder(Path(recipe.data), keys=keys_of(recipe), on_bad_example=recipe.on_bad_example, seed=recipe.seed)
-
-
-def _make(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, expected a folder for the study; name another one with --out")
-    if folder.is_dir() and not (folder / _MARK).is_file() and any(path.name != LOCK for path in folder.iterdir()):
-        raise RunError(f"{folder}: exists and holds no study; name another folder with --out")
-    try:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / LOCK).touch()
-    except (RunError, OSError) as error:
-        raise RunError(f"{folder}: can't be written to; name another folder with --out") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with ExitStack() as held:
-        try:
-            held.enter_context(RunFolder(folder).lock())
-        except RunError as error:
-            raise RunError(f"{folder}: another process is at this study; name another folder with --out") from error
-        yield
 
 
 def _finished(run: Path) -> Finished | None:

@@ -52,7 +52,7 @@ class Layout:
     def split(self, row: Tensor) -> tuple[Tensor, ...]:
         """Cut `[1, heads, tokens, head_dim]` into the segments'. One cut has one gradient; slices have as many as they
         are, each of the whole row's size."""
-        return row.split([len(segment) for segment in self.segments], dim=2)
+        return torch.split(row, [len(segment) for segment in self.segments], dim=2)
 
     def seen(self, index: int, pieces: Sequence[Tensor]) -> Tensor:
         """Join what segment `index` sees of the segments' keys or values."""

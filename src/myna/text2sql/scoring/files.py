@@ -15,12 +15,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from myna.errors import RunError
-from myna.runs import LOCK, RunFolder, write_file, writing
+from myna.runs import held_folder, write_file
 from myna.text2sql.scoring.causes import NO_SQL
 from myna.text2sql.scoring.journal import FILE as JOURNAL
 from myna.text2sql.scoring.result import Answer, ScoreResult
@@ -34,34 +33,11 @@ _LONGEST = 4000
 """Characters of a question or an answer that the listing shows; `answers.jsonl` has all of them."""
 
 
-@contextmanager
-def results_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder, and be the only process that scores into it while the block runs.
-
-    Raises `RunError` when it holds something else, another process scores into it or it can't be written to, and
-    `ResourceError` when the disk is full.
-    """
+def results_folder(folder: Path | None) -> AbstractContextManager[object]:
+    """Make the folder, and be the only process that scores into it while the context lasts; see `held_folder`."""
     if folder is None:
-        yield
-        return
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder}: is a file, expected a folder for the results; name another one with --out")
-    if folder.is_dir() and not (folder / JOURNAL).is_file() and any(not _hidden(path) for path in folder.iterdir()):
-        raise RunError(f"{folder}: exists and holds no scores; name another folder with --out")
-    with ExitStack() as held:
-        try:
-            with writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / LOCK).touch()
-        except RunError as error:
-            raise RunError(f"{folder}: can't be written to; name another folder with --out") from error
-        try:
-            held.enter_context(RunFolder(folder).lock())
-        except RunError as error:
-            raise RunError(
-                f"{folder}: another process is scoring into it; wait for it, or name another folder with --out"
-            ) from error
-        yield
+        return nullcontext()
+    return held_folder(folder, "scores", mark=JOURNAL, instead="name another folder with --out")
 
 
 def write_results(folder: Path, result: ScoreResult) -> None:
@@ -73,10 +49,6 @@ def write_results(folder: Path, result: ScoreResult) -> None:
     scored = [answer for answer in result.answers if not answer.verdict.left_out]
     _write_wikisql(folder / _OFFICIAL / "wikisql", scored)
     _write_spider(folder / _OFFICIAL / "spider", scored)
-
-
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
 
 
 def _json_lines(records: Iterable[Any]) -> str:
