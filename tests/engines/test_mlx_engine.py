@@ -312,6 +312,15 @@ assert resource.getrlimit(resource.RLIMIT_NOFILE) == limit
 """
 
 
+def test_a_device_is_told_as_it_is_named_and_one_that_is_not_there_is_refused(tiny_llama):
+    engine = choose("mlx")
+    assert engine.device("cpu").kind == "cpu"
+    assert engine.device("auto") == engine.device()
+    for refused in (engine.device, lambda name: engine.load(find(str(tiny_llama)), device=name)):
+        with pytest.raises(RecipeError, match="device 'cuda' is not known to the MLX engine: use cpu or metal"):
+            refused("cuda")
+
+
 def test_the_engine_leaves_the_process_its_limit_of_open_files(tiny_llama):
     subprocess.run([sys.executable, "-c", _IMPORTS, str(tiny_llama)], check=True)
 

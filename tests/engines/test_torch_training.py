@@ -269,6 +269,25 @@ def test_computing_in_bfloat16_stays_near_float32(tiny_llama):
     assert math.isfinite(full)
 
 
+def test_a_device_is_told_as_it_is_named_and_one_that_is_not_there_is_refused():
+    engine = choose("torch")
+    assert engine.device("cpu").kind == "cpu"
+    assert engine.device("auto") == engine.device()
+    with pytest.raises(RecipeError, match="device 'gpu' is not known: use cpu, cuda, cuda:1 or mps"):
+        engine.device("gpu")
+    with pytest.raises(ModelError, match=r"device cuda:99 was asked for, but this torch sees (no|\d+) CUDA GPUs"):
+        engine.device("cuda:99")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_the_peak_memory_is_that_of_the_gpu_that_computes(tiny_llama):
+    engine = choose("torch")
+    last = f"cuda:{torch.cuda.device_count() - 1}"
+    model = engine.load(find(str(tiny_llama)), device=last)
+    model.logits(np.arange(3, 9, dtype=np.int32))
+    assert 0 < engine.peak_memory_bytes() == torch.cuda.max_memory_allocated(last)
+
+
 _LOAD = """
 import sys
 from myna.engines import choose

@@ -148,7 +148,8 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What this machine offers an engine. `memory_bytes` is the device's total; `notes` are for a person."""
+    """What this machine offers an engine. `memory_bytes` is the device's total; `dtype` is what `auto` takes there;
+    `notes` are for a person."""
 
     name: str
     kind: Literal["cpu", "cuda", "mps", "metal"]
@@ -175,11 +176,12 @@ class Engine(Protocol):
         A fresh adapter changes nothing (A and B are zero, DoRA's magnitudes are the base weights' row norms) until
         `load_trainable` gives it `models.adapters.initial_tensors` or a trained one.
         `dtype` is `auto`, `float32`, `bfloat16` or `float16`; `device` is `auto`, `cpu`, `cuda`, `cuda:1` …
-        Raises `ModelError` for an unsupported architecture, a missing tensor or a wrong shape.
+        Raises `ModelError` for an unsupported architecture, a missing tensor, a wrong shape or a device that is not
+        there, `RecipeError` for one that is not known.
         """
 
-    def device(self) -> Device:
-        """Tell what `auto` would choose here."""
+    def device(self, name: str = "auto") -> Device:
+        """Tell what `load` would compute on here, given this `device`. Raises as it does for one that is not there."""
 
     def matrix_speed(self) -> dict[str, float]:
         """Measure matrix products for about half a second.

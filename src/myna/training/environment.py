@@ -29,15 +29,17 @@ _MUST_AGREE = {
 }
 
 
-def describe(engine: Engine, files: ModelFiles, builder: PromptBuilder, folder: DataFolder) -> dict[str, Any]:
-    """Return what `environment.json` holds."""
+def describe(
+    engine: Engine, device: str, files: ModelFiles, builder: PromptBuilder, folder: DataFolder
+) -> dict[str, Any]:
+    """Return what `environment.json` holds; `device` as the recipe names it."""
     return {
         "myna": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
         "engine": engine.name,
-        "device": asdict(engine.device()),
+        "device": asdict(engine.device(device)),
         "hashes": {
             "train": folder.train.content_hash,
             "valid": folder.valid.content_hash if folder.valid is not None else None,

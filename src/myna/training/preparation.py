@@ -149,7 +149,7 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
         iterations=iterations,
         order=Order(len(train), examples_per_iteration(recipe), recipe.seed, shuffled=recipe.shuffle),
         schedule=build_schedule(recipe.learning_rate, recipe.lr_schedule, iterations),
-        environment=describe(engine, files, builder, folder),
+        environment=describe(engine, recipe.device, files, builder, folder),
     )
 
 

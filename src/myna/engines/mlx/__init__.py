@@ -49,13 +49,12 @@ class MlxEngine:
         budget = _metal("max_recommended_working_set_size") // 8 if _on_gpu() else _CPU_ACTIVATION_BYTES
         return MlxModel(loaded, compute=compute, activation_bytes=budget)
 
-    def device(self) -> Device:
+    def device(self, name: str = "auto") -> Device:
         """See `engines.base.Engine`."""
-        metal = mx.metal.is_available()
+        metal = _is_metal(name)
         notes = (f"mlx {version('mlx')}", f"matrix products by {'Metal' if metal else BLAS}")
-        name = processor_name()
         dtype = str(_dtype(metal)).removeprefix("mlx.core.")
-        return Device(name, "metal" if metal else "cpu", memory_bytes(), dtype, notes)
+        return Device(processor_name(), "metal" if metal else "cpu", memory_bytes(), dtype, notes)
 
     def matrix_speed(self) -> dict[str, float]:
         """See `engines.base.Engine`."""
@@ -69,18 +68,7 @@ class MlxEngine:
 
 def _use(device: str) -> None:
     """Compute there, within the memory that the machine can spare."""
-    if device == "auto":
-        mx.set_default_device(mx.gpu if mx.metal.is_available() else mx.cpu)
-    elif device == "cpu":
-        mx.set_default_device(mx.cpu)
-    elif device in ("gpu", "metal"):
-        if not mx.metal.is_available():
-            raise ModelError(
-                "device metal was asked for, but this machine has no Metal; leave --device out, or use cpu"
-            )
-        mx.set_default_device(mx.gpu)
-    else:
-        raise RecipeError(f"device {device!r} is not known to the MLX engine: use cpu or metal")
+    mx.set_default_device(mx.gpu if _is_metal(device) else mx.cpu)
     if _on_gpu():
         # Weights that the system may page out make every step slow; a cache without limit makes it page.
         usable = _metal("max_recommended_working_set_size")
@@ -90,6 +78,16 @@ def _use(device: str) -> None:
         # MLX fuses small operations on a CPU by calling a C++ compiler, and loads the result from a folder that all
         # users of the machine may write to.
         mx.disable_compile()
+
+
+def _is_metal(device: str) -> bool:
+    """Whether this means the GPU rather than the CPU. Raises for one that is not there or not known."""
+    if device not in ("auto", "cpu", "gpu", "metal"):
+        raise RecipeError(f"device {device!r} is not known to the MLX engine: use cpu or metal")
+    found: bool = mx.metal.is_available()
+    if device in ("gpu", "metal") and not found:
+        raise ModelError("device metal was asked for, but this machine has no Metal; leave --device out, or use cpu")
+    return found and device != "cpu"
 
 
 def _on_gpu() -> bool:

@@ -56,13 +56,13 @@ class TorchEngine:
         )
         return TorchModel(model, compute=compute, device=place)
 
-    def device(self) -> Device:
+    def device(self, name: str = "auto") -> Device:
         """See `engines.base.Engine`."""
-        place = _device("auto")
+        place = _device(name)
         dtype = str(_dtype(place)).removeprefix("torch.")
         if place.type == "cuda":
-            name = torch.cuda.get_device_name(place)
-            return Device(name, "cuda", _memory_bytes(place), dtype, (f"torch {torch.__version__}",))
+            gpu = torch.cuda.get_device_name(place)
+            return Device(gpu, "cuda", _memory_bytes(place), dtype, (f"torch {torch.__version__}",))
         capability = torch.backends.cpu.get_cpu_capability()
         notes = (
             f"torch {torch.__version__}",
@@ -79,9 +79,8 @@ class TorchEngine:
 
     def peak_memory_bytes(self) -> int:
         """See `engines.base.Engine`."""
-        if torch.cuda.is_available() and torch.cuda.memory_allocated():
-            return torch.cuda.max_memory_allocated()
-        return peak_resident_bytes()
+        gpus = [gpu for gpu in range(torch.cuda.device_count()) if torch.cuda.memory_allocated(gpu)]
+        return sum(torch.cuda.max_memory_allocated(gpu) for gpu in gpus) or peak_resident_bytes()
 
 
 @torch.no_grad()
@@ -112,8 +111,9 @@ def _device(name: str) -> torch.device:
         place = torch.device(name)
     except RuntimeError as error:
         raise RecipeError(f"device {name!r} is not known: use cpu, cuda, cuda:1 or mps") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("device cuda was asked for, but this torch sees no CUDA GPU (try: myna doctor)")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if place.type == "cuda" and (place.index or 0) >= gpus:
+        raise ModelError(f"device {name} was asked for, but this torch sees {gpus or 'no'} CUDA GPUs; see myna doctor")
     return place
 
 

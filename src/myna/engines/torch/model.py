@@ -91,8 +91,8 @@ class TorchModel:
         return logits if self._softcap is None else self._softcap * torch.tanh(logits / self._softcap)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Enter this around the decoder: full fine-tuning keeps float32 weights, and where we compute in 16 bits, autocast
-        bridges the two."""
+        """What to run the decoder in: full fine-tuning keeps float32 weights; where we compute in 16 bits, this bridges
+        the two."""
         if self.compute == torch.float32 or not self._full:
             return nullcontext()
         return torch.autocast(self.device.type, self.compute)

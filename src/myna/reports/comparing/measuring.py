@@ -174,7 +174,7 @@ def _kept_file(subject: _Subject, samples_hash: str) -> Path:
         "base": content_hash(subject.files),
         "adapter": adapter.hexdigest(),
         "samples": samples_hash,
-        "machine": [subject.engine.name, asdict(subject.engine.device()), order.dtype, order.device],
+        "machine": [subject.engine.name, asdict(subject.engine.device(order.device)), order.dtype, order.device],
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
     }
     return run.path / KEPT / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}.json"
