@@ -249,6 +249,9 @@ def test_a_fused_model_answers_as_base_and_adapter_do(place: Path, capsys: pytes
     asked = ["--prompt", QUESTION, "-m", 8]
     together = as_json(capsys, "generate", "--adapter-path", place / "run", *asked)
     assert as_json(capsys, "generate", "--model", fused, *asked)["text"] == together["text"]
+    checked_there = ["--engine", "torch", "--device", "gpu", "--output", str(place / "again")]
+    assert main(["fuse", "--adapter-path", str(place / "run"), *checked_there]) == 1
+    assert "device 'gpu' is not known" in capsys.readouterr().err
 
 
 def test_a_sample_is_shown_token_by_token_with_its_mask(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from myna.errors import AdapterError, ModelError
 from myna.exporting import convert
 from myna.models.adapters import AdapterSpec, LoraTarget, read_adapter, read_note, resolve, tensor_shapes, write_adapter
 from myna.models.files import ModelFiles, find
+from packed_models import save_packed
 from tiny_models import save_tiny
 
 TOKENS = [5, 17, 3, 80, 41, 9]
@@ -208,6 +209,13 @@ def test_another_base_than_it_was_trained_on_is_told(base: ModelFiles, tmp_path:
     sibling = save_tiny(tmp_path / "sibling", "llama", seed=1)
     result = convert(tmp_path / "peft", tmp_path / "mlx", to="mlx", model=str(sibling))
     assert result.notices == ("the adapter was trained on base with other weights or settings than sibling has",)
+
+
+def test_a_base_that_is_packed_otherwise_than_the_one_it_was_trained_on_is_told(tmp_path: Path) -> None:
+    files = find(str(save_packed(tmp_path, "llama")))  # of the plain model base, which stands beside it
+    peft_folder(tmp_path / "peft", files, SPECS["lora"](files))
+    (notice,) = convert(tmp_path / "peft", tmp_path / "mlx", to="mlx", model=str(tmp_path / "base")).notices
+    assert "was trained on packed in 4 bits in groups of 32, base is in plain numbers: it works on both" in notice
 
 
 def test_a_run_is_converted_by_its_best_adapter(base: ModelFiles, tmp_path: Path) -> None:

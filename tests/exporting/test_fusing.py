@@ -19,7 +19,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from myna.errors import AdapterError, ModelError, ResourceError
+from myna.errors import AdapterError, ModelError, RecipeError, ResourceError
 from myna.exporting import fuse
 from myna.exporting.agreement import compare
 from myna.models.adapters import AdapterSpec, LoraTarget, read_adapter, resolve, tensor_shapes, write_adapter
@@ -125,6 +125,20 @@ def test_the_check_tells_another_adapter_from_this_one(base: Path, adapter: Path
     assert wrong.difference > wrong.tolerance
 
 
+def test_the_check_is_done_by_the_engine_and_on_the_device_asked_for(base: Path, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="device 'gpu' is not known: use cpu, cuda"):
+        fuse(str(base), adapter, tmp_path / "fused", engine="torch", device="gpu")
+    with pytest.raises(RecipeError, match="device 'gpu' is not known"):
+        fuse(str(base), adapter, tmp_path / "fused", dtype="bfloat16", engine="torch", device="gpu")
+    assert not (tmp_path / "fused").exists()
+    pytest.importorskip("mlx.core", reason="mlx is not installed")
+    with pytest.raises(RecipeError, match="device 'cuda' is not known to the MLX engine"):
+        fuse(str(base), adapter, tmp_path / "fused", engine="mlx", device="cuda")
+    agreement = fuse(str(base), adapter, tmp_path / "fused", engine="mlx", device="cpu").agreement
+    assert agreement is not None
+    assert agreement.difference <= agreement.tolerance
+
+
 def test_a_fused_model_that_says_something_else_is_not_kept(adapter: Path, base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "base")
     tensors = load_file(folder / "model.safetensors")
@@ -172,8 +186,19 @@ def test_another_dtype_is_written_to_weights_and_config(dtype: Any, base: Path, 
 
 def test_weights_too_large_for_the_dtype_are_named_and_nothing_is_left(base: Path, tmp_path: Path) -> None:
     save_adapter(tmp_path / "a", find(str(base)), scale=1e6)
-    with pytest.raises(ModelError, match=r"model\.layers\.\d.*do not fit into F16"):
+    with pytest.raises(ModelError, match=r"model\.layers\.\d.*do not fit into float16"):
         fuse(str(base), tmp_path / "a", tmp_path / "fused", dtype="float16", check=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_an_adapter_whose_training_diverged_is_named_and_nothing_is_left(base: Path, tmp_path: Path) -> None:
+    save_adapter(tmp_path / "a", find(str(base)))
+    tensors = load_file(tmp_path / "a/adapter_model.safetensors")
+    tensors["base_model.model.model.layers.1.mlp.up_proj.lora_B.weight"][3, 2] = torch.nan
+    save_file(tensors, tmp_path / "a/adapter_model.safetensors", {"format": "pt"})
+    message = r"model\.layers\.1\.mlp\.up_proj\.weight: the fused weights are infinite or not a number"
+    with pytest.raises(ModelError, match=message):
+        fuse(str(base), tmp_path / "a", tmp_path / "fused", check=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 

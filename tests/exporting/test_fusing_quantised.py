@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from myna.engines.torch import TorchEngine
-from myna.errors import ModelError
+from myna.errors import ModelError, RecipeError
 from myna.exporting import fuse
 from myna.exporting.quantizing import quantize_model
 from myna.models.adapters import read_adapter, read_note, resolve, tensor_shapes, write_adapter
@@ -111,7 +111,9 @@ def test_the_loss_on_the_adapters_own_test_set_is_told_before_and_after(stories:
     save_adapter(run / "adapter", base, size=0.02)
     data = write_data(tmp_path / "data")
     (run / "recipe.yaml").write_text(f"model: {base}\ndata: {data}\n")
-    result = fuse(str(base), run, tmp_path / "fused")
+    with pytest.raises(RecipeError, match="device 'gpu' is not known: use cpu, cuda"):
+        fuse(str(base), run, tmp_path / "fused", engine="torch", device="gpu")
+    result = fuse(str(base), run, tmp_path / "fused", engine="torch", device="cpu")
     assert result.loss is not None
     assert result.loss.tokens > 20
     assert abs(result.loss.rise) < 0.01

@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from myna.models.architectures import ARCHITECTURES as SUPPORTED
 from myna.models.files import find
 from myna.models.info import describe
 from myna.models.quantization import Packing, quantize
 from tiny_models import ARCHITECTURES, save_tiny
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
+
+
+def test_every_supported_architecture_has_a_tiny_model_that_tests_run_on() -> None:
+    assert set(SUPPORTED) == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

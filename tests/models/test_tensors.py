@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from myna.errors import ModelError
-from myna.models.tensors import TensorSource, read_chunks, read_header, read_into, read_tensor, write_tensors
+from myna.models.tensors import TensorSource, cast, read_chunks, read_header, read_into, read_tensor, write_tensors
 
 types = st.sampled_from(
     [
@@ -221,3 +221,14 @@ def test_a_type_that_numpy_lacks_is_located_but_not_read(tmp_path: Path) -> None
     path = _file(tmp_path / "t.safetensors", {"a": _entry(0, 2, [4], "F4")}, bytes(2))
     with pytest.raises(ModelError, match="type F4 can't be read"):
         read_tensor(read_header(path)["a"])
+
+
+def test_numbers_are_rounded_to_a_type_and_one_too_large_for_it_is_named() -> None:
+    numbers = np.array([1 / 3, -2.0, np.inf, np.nan], np.float32)
+    assert cast("w", numbers, "F32") is numbers
+    for dtype, kind in (("F16", np.float16), ("BF16", ml_dtypes.bfloat16)):
+        assert cast("w", numbers, dtype).tobytes() == numbers.astype(kind).tobytes()
+    numbers[1] = -65536
+    assert cast("w", numbers, "BF16")[1] == -65536
+    with pytest.raises(ModelError, match="w: its numbers do not fit into float16; choose a wider type"):
+        cast("w", numbers, "F16")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
-from myna.cli.model_flags import MODEL, ModelAndAdapter, base_model
+from myna.cli.model_flags import MODEL, EngineName, ModelAndAdapter, base_model
 
 if TYPE_CHECKING:
     from myna.exporting.fusing import FuseResult
@@ -22,6 +22,8 @@ def fuse(
     dequantize: Annotated[bool, Parameter(name=["--dequantize", "--de-quantize"], negative="")] = False,
     data: Path | None = None,
     check: bool = True,
+    engine: EngineName = "auto",
+    device: str = "auto",
     model: ModelAndAdapter = MODEL,
     common: Common = COMMON,
 ) -> dict[str, Any]:
@@ -39,13 +41,25 @@ def fuse(
         Folder with the test set that shows what packing again costs; by default the data of the adapter's run.
     check
         Compare the fused model with base and adapter: logits or, where weights are packed again, the test loss.
+    engine
+        Tensor library that compares: auto, torch or mlx.
+    device
+        Where it compares: auto, cpu, cuda, cuda:1 …
     """
     from myna.exporting import fuse as fuse_model
 
     if model.adapter_path is None:
         raise UsageError("no adapter: give --adapter-path RUN, or the folder of an adapter")
     result = fuse_model(
-        base_model(model), model.adapter_path, output, dtype=dtype, dequantize=dequantize, data=data, check=check
+        base_model(model),
+        model.adapter_path,
+        output,
+        dtype=dtype,
+        dequantize=dequantize,
+        data=data,
+        check=check,
+        engine=engine,
+        device=device,
     )
     show_fused(result)
     return {**asdict(result), "folder": str(result.folder)}

@@ -13,7 +13,8 @@ from typing import Literal
 
 from myna.errors import AdapterError
 from myna.models.adapters import NOTE, read_note, read_stored, write_adapter, write_mlx_adapter
-from myna.models.files import content_hash, find
+from myna.models.files import find
+from myna.models.origin import other_base
 from myna.models.stored import StoredAdapter, fit
 from myna.runs import write_folder
 
@@ -46,12 +47,8 @@ def convert_adapter(path: Path, folder: Path, *, to: Literal["peft", "mlx"], mod
             if note:
                 content = json.dumps(note, indent=2, ensure_ascii=False)
                 (partial_folder / NOTE).write_text(content + "\n", encoding="utf-8")
-    notices: tuple[str, ...] = ()
-    if note.get("base_hash") not in (None, content_hash(files)):
-        notices = (
-            f"the adapter was trained on {note.get('base_model', 'a model')} with other weights or settings "
-            f"than {files.public_name} has",
-        )
+    other = other_base(note, files)
+    notices = () if other is None else (other,)
     return WrittenAdapter(stored.layout, len(tensors), sum(array.nbytes for array in tensors.values()), notices)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +51,17 @@ def compare(
     fused: ModelFiles,
     *,
     stored: str,
+    engine: Literal["auto", "torch", "mlx"] = "auto",
+    device: str = "auto",
 ) -> Agreement:
     """Load one model after the other and compare their logits. stored: the fused weights' type, such as `float32`."""
-    engine = choose("auto")
-    # a model kept in float32 is compared in it, which shows far smaller mistakes; others in what runs well here
-    computed = "float32" if stored == "float32" else engine.device().dtype
+    chosen = choose(engine)
+    # a model kept in float32 is compared in it, which shows far smaller mistakes; others in what runs well there
+    computed = "float32" if stored == "float32" else chosen.device(device).dtype
     prompts = _prompts(base)
-    expected, plain = _adapted_logits(engine.load(base, adapter=spec, dtype=computed), tensors, prompts)
+    expected, plain = _adapted_logits(chosen.load(base, adapter=spec, dtype=computed, device=device), tensors, prompts)
     gc.collect()  # the first model's memory, before the second one is loaded
-    found = _logits(engine.load(fused, dtype=computed), prompts)
+    found = _logits(chosen.load(fused, dtype=computed, device=device), prompts)
     # full fine-tuning can't be switched off: with and without are then the same
     effect = None if spec.kind == "full" else _largest_difference(expected, plain)
     return Agreement(

@@ -19,7 +19,7 @@ from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
 from myna.models.packed import unpacked_rows
 from myna.models.quantization import Packing
-from myna.models.tensors import FLOATING_TYPES, TensorSource, numpy_type, read_chunks
+from myna.models.tensors import FLOATING_TYPES, TensorSource, cast, read_chunks
 
 CHUNK_BYTES = 1 << 22
 """Of the base tensor; in float32, with the product and the rounded copy, a chunk takes about six times as much."""
@@ -117,11 +117,9 @@ class Fusion:
 
 
 def _rounded(name: str, weight: NDArray[Any], dtype: str) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # said below, by name
-        rounded = weight.astype(numpy_type(dtype))
-    if not np.isfinite(rounded).all():
+    if not np.isfinite(weight).all():
         raise ModelError(
-            f"{name}: the fused weights do not fit into {dtype} (infinite or not a number); fuse with dtype float32 "
-            "or bfloat16, and look whether training diverged"
+            f"{name}: the fused weights are infinite or not a number; look whether training diverged, and fuse an "
+            "earlier checkpoint"
         )
-    return rounded
+    return cast(name, weight, dtype)

@@ -18,12 +18,11 @@ from myna.exporting.arithmetic import Fusion
 from myna.exporting.card import model_card
 from myna.exporting.folders import check_output, copy_companions, write_json, write_shards
 from myna.exporting.loss_change import LARGEST_RISE, LossChange, measure, test_set_of
-from myna.exporting.quantizing import DTYPES
 from myna.models.adapters import NOTE, PROMPT, read_adapter, read_note
 from myna.models.files import ModelFiles, expanded, find
 from myna.models.origin import other_base
 from myna.models.packed import ENTRIES as PACKING_ENTRIES
-from myna.models.tensors import numpy_type
+from myna.models.tensors import DTYPES, numpy_type
 from myna.runs import write_folder
 
 
@@ -54,6 +53,8 @@ def fuse(
     dequantize: bool = False,
     data: str | Path | None = None,
     check: bool = True,
+    engine: Literal["auto", "torch", "mlx"] = "auto",
+    device: str = "auto",
 ) -> FuseResult:
     """Write base and adapter as one model folder, with tokenizer, templates, licence and a model card.
 
@@ -65,9 +66,10 @@ def fuse(
     the floating-point weights; None keeps the base's (of a quantised one: of its scales). dequantize: write a quantised
     base's weights unpacked. data: folder with the test set that shows what packing again costs; None takes the data of
     the adapter's run. check: compare the result with base and adapter, by logits or, packed again, by that loss.
-    Raises `ModelError` when the output exists, when weights do not fit the dtype, when the logits differ beyond the
-    tolerance or when settings don't fit the base, `AdapterError` for an adapter that does not fit, and `ResourceError`
-    when the disk is too small.
+    engine, device: what checks, as for `load`; fusing itself takes neither. Raises `ModelError` when the output exists,
+    when weights do not fit the dtype, when the logits differ beyond the tolerance or when settings don't fit the base,
+    `AdapterError` for an adapter that does not fit, and `ResourceError` when the disk is too small, or the device for
+    the check.
     """
     files = find(model)
     path, folder = Path(adapter_path), expanded(output)
@@ -86,11 +88,14 @@ def fuse(
         stored = _usual_dtype(fused)
         card = model_card(folder.name, files, spec, note, stored)
         (partial / "README.md").write_text(card, encoding="utf-8")
-        agreement = compare(files, spec, tensors, fused, stored=stored) if check and not repacked else None
-        if agreement is not None:
+        agreement: Agreement | None = None
+        loss: LossChange | None = None
+        if check and not repacked:
+            agreement = compare(files, spec, tensors, fused, stored=stored, engine=engine, device=device)
             _require_agreement(folder, agreement)
         test_set = Path(data) if data is not None else test_set_of(path)
-        loss = measure(model, path, partial, test_set) if check and repacked and test_set is not None else None
+        if check and repacked and test_set is not None:
+            loss = measure(model, path, partial, test_set, engine=engine, device=device)
     return FuseResult(
         folder,
         tensors=len(spec.targets) + len(spec.weights),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from myna.errors import DataError
 from myna.evaluation import noted_keys, test
@@ -42,13 +42,21 @@ def test_set_of(adapter_path: Path) -> Path | None:
     return None
 
 
-def measure(model: str, adapter_path: Path, fused: Path, data: Path) -> LossChange:
+def measure(
+    model: str,
+    adapter_path: Path,
+    fused: Path,
+    data: Path,
+    *,
+    engine: Literal["auto", "torch", "mlx"] = "auto",
+    device: str = "auto",
+) -> LossChange:
     """Test base and adapter, then the fused folder, one loaded after the other, on `data`'s test set.
 
     Raises `DataError` when the test set is missing or has not one token to score.
     """
     note: dict[str, Any] = read_note(adapter_path)
-    (before,) = test(model, data, adapter_path=adapter_path)
+    (before,) = test(model, data, adapter_path=adapter_path, engine=engine, device=device)
     gc.collect()  # the first model's memory, before the second one is loaded
     (after,) = test(
         str(fused),
@@ -56,6 +64,8 @@ def measure(model: str, adapter_path: Path, fused: Path, data: Path) -> LossChan
         max_seq_length=note.get("max_seq_length"),
         mask_prompt=note.get("mask_prompt"),
         keys=noted_keys(adapter_path, note),
+        engine=engine,
+        device=device,
     )
     if not before.tokens:
         raise DataError(f"{data}: no token of the test set is scored, so the loss can't be compared")

@@ -7,39 +7,40 @@ is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from myna.engines.pickled import read_pickled_header
 from myna.errors import ModelError
 from myna.exporting.folders import copy_companions, write_json, write_shards
+from myna.models.architectures import ARCHITECTURES
 from myna.models.files import ModelFiles, find
 from myna.models.mistral_format import MistralParams
 from myna.models.mistral_release import Release, open_release, safetensors_in
 from myna.models.mlx_config import for_mlx_lm, for_transformers, left_out_by_mlx_lm
-from myna.models.quantization import Packing, dequantize
+from myna.models.packed import PACKED_PARTS, unpacked_rows
 from myna.models.sentencepiece_format import convert_tokenizer
-from myna.models.tensors import FLOATING_TYPES, TensorInfo, TensorSource, numpy_type, read_chunks, read_metadata
+from myna.models.tensors import (
+    DTYPES,
+    FLOATING_TYPES,
+    TensorInfo,
+    TensorSource,
+    cast,
+    numpy_type,
+    read_chunks,
+    read_metadata,
+)
 from myna.runs import write_folder
 
 ModelLayout: TypeAlias = Literal["huggingface", "mlx"]
 Shards: TypeAlias = Sequence[Mapping[str, TensorSource]]
 
-SAME_NAMES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text")
-"""Architectures whose tensors have the same names and meaning in transformers and in mlx-lm, each tested in both."""
-
-_DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _FORMAT = {"huggingface": "pt", "mlx": "mlx"}
 _SHARD_BYTES = 5_000_000_000
 """The size of shards that transformers and mlx-lm write."""
-_PACKED_PARTS = (".scales", ".biases")
-_CHUNK_BYTES = 1 << 22
 _NO_TEMPLATE = "the release has no chat template; for conversations put the model's chat_template.jinja into the folder"
 
 
@@ -57,10 +58,10 @@ def convert_folder(model: str, folder: Path, *, to: ModelLayout, dtype: str | No
     """Write a Hugging Face or MLX folder, or hub id, in the layout `to`; raises `ModelError` when it is in it."""
     files = find(model)
     source = layout_of(files)
-    if files.architecture not in SAME_NAMES:
+    if files.architecture not in ARCHITECTURES:
         raise ModelError(
             f"{files.folder}: architecture {files.architecture!r} is not supported here "
-            f"(supported: {', '.join(SAME_NAMES)}); mlx-lm's own `mlx_lm.convert` may know it"
+            f"(supported: {', '.join(ARCHITECTURES)}); mlx-lm's own `mlx_lm.convert` may know it"
         )
     if to == "mlx" and files.quantisation is not None:
         raise ModelError(f"{files.folder}: its weights are packed; convert it to huggingface first, which unpacks them")
@@ -125,7 +126,7 @@ def _write(
     if to == "mlx":
         shards = [{name: one for name, one in shard.items() if _is_read_by_mlx(name, tied)} for shard in shards]
     if dtype is not None:
-        shards = [{name: _cast(name, one, _DTYPES[dtype]) for name, one in shard.items()} for shard in shards]
+        shards = [{name: _in_type(name, one, DTYPES[dtype]) for name, one in shard.items()} for shard in shards]
     write_shards(folder, shards, metadata={"format": _FORMAT[to]})
     worded = for_mlx_lm(config, tied=tied) if to == "mlx" else for_transformers(config)
     write_json(folder / "config.json", worded)
@@ -156,35 +157,18 @@ def _sources(files: ModelFiles, names: Mapping[str, TensorInfo]) -> dict[str, Te
         packing = files.packing(path)
         if packing is None or name.endswith(".bias"):  # of the layer itself, not of its packing
             sources[name] = TensorSource(info.dtype, info.shape, partial(read_chunks, info))
-        elif not name.endswith(_PACKED_PARTS):
-            scales, biases = files.tensors[f"{path}.scales"], files.tensors[f"{path}.biases"]
-            chunks = partial(_unpacked, info, scales, biases, packing)
-            sources[name] = TensorSource(scales.dtype, files.shape(name), chunks)
+        elif not name.endswith(PACKED_PARTS):
+            unpacked = partial(unpacked_rows, path, files.tensors, packing)
+            of_float32 = TensorSource("F32", files.shape(name), unpacked)
+            sources[name] = _in_type(name, of_float32, files.tensors[f"{path}.scales"].dtype)
     return sources
 
 
-def _unpacked(words: TensorInfo, scales: TensorInfo, biases: TensorInfo, packing: Packing) -> Iterator[NDArray[Any]]:
-    """Yield the weights by runs of rows, in the type of their scales."""
-    row_bytes = words.bytes // words.shape[0]
-    rows = max(1, _CHUNK_BYTES // row_bytes)
-    parts = (read_chunks(one, chunk_bytes=rows * (one.bytes // one.shape[0])) for one in (words, scales, biases))
-    for some_words, some_scales, some_biases in zip(*parts, strict=True):
-        yield dequantize(some_words, some_scales, some_biases, packing).astype(some_scales.dtype)
-
-
-def _cast(name: str, source: TensorSource, dtype: str) -> TensorSource:
-    if source.dtype not in FLOATING_TYPES or source.dtype == dtype:
+def _in_type(name: str, source: TensorSource, dtype: str) -> TensorSource:
+    """Return the tensor `name` with its numbers rounded to `dtype`, or as it is when it holds no weights."""
+    if source.dtype not in FLOATING_TYPES:
         return source
-
-    def chunks() -> Iterator[NDArray[Any]]:
-        for chunk in source.chunks():
-            with np.errstate(over="ignore"):  # said below, by name
-                rounded = chunk.astype(numpy_type(dtype))
-            if not np.isfinite(rounded).all() and np.isfinite(chunk).all():
-                raise ModelError(f"{name}: its numbers do not fit into {numpy_type(dtype).name}; convert to bfloat16")
-            yield rounded
-
-    return TensorSource(dtype, source.shape, chunks)
+    return TensorSource(dtype, source.shape, lambda: (cast(name, chunk, dtype) for chunk in source.chunks()))
 
 
 def _in_shards(sources: Mapping[str, TensorSource]) -> Shards:

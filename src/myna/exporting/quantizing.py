@@ -23,11 +23,8 @@ from myna.models.layers import linear_layers, path_in_layer
 from myna.models.mlx_config import for_mlx_lm
 from myna.models.packed import ENTRIES
 from myna.models.quantization import BITS, GROUP_SIZES, Packing
-from myna.models.tensors import FLOATING_TYPES, TensorInfo, TensorSource, numpy_type, read_chunks
+from myna.models.tensors import DTYPES, FLOATING_TYPES, TensorInfo, TensorSource, cast, read_chunks
 from myna.runs import write_folder
-
-DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""Names of number types as people write them, and as safetensors does."""
 
 _CHUNK_BYTES = 1 << 20
 """Of a stored matrix; packing takes some ten times as much beside it, and is fastest in a core's cache."""
@@ -172,24 +169,21 @@ def _sources(
         path = name.removesuffix(".weight")
         packing = plan.get(path)
         if packing is None:
-            sources[name] = TensorSource(stored, info.shape, partial(_cast_chunks, name, info, stored))
+            sources[name] = TensorSource(stored, info.shape, partial(_chunks, name, info, stored))
         else:
             stored = "F32" if stored == "F64" else stored  # MLX has no wider type
-            rows = partial(_cast_chunks, name, info, stored)
+            rows = partial(_chunks, name, info, stored)
             sources |= PackedMatrix(path, info.shape, stored, packing, rows).sources()
     return sources
 
 
-def _cast_chunks(name: str, info: TensorInfo, dtype: str) -> Iterator[NDArray[Any]]:
+def _chunks(name: str, info: TensorInfo, dtype: str) -> Iterator[NDArray[Any]]:
     for chunk in read_chunks(info, chunk_bytes=_CHUNK_BYTES):
-        with np.errstate(over="ignore"):  # said below, by name
-            cast = chunk if dtype == info.dtype else chunk.astype(numpy_type(dtype))
-        if info.dtype in FLOATING_TYPES and not np.isfinite(cast).all():
+        if info.dtype in FLOATING_TYPES and not np.isfinite(chunk).all():
             raise ModelError(
-                f"{info.file}: {name} holds numbers that are not finite in {dtype}; "
-                "look whether the model is damaged, or choose --dtype bfloat16"
+                f"{info.file}: {name} holds numbers that are not finite; the model is damaged, copy or download it anew"
             )
-        yield cast
+        yield cast(name, chunk, dtype)
 
 
 def _config(files: ModelFiles, usual: Packing, plan: Mapping[str, Packing | None], dtype: str | None) -> dict[str, Any]:

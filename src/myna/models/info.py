@@ -13,6 +13,7 @@ from typing import Any
 
 from myna.models.files import ModelFiles, content_hash, locate
 from myna.models.layers import layer_count, linear_layers, path_in_layer
+from myna.models.packed import PACKED_PARTS
 from myna.models.tokenizer_info import TokenizerInfo, describe_tokenizer, disagreements
 
 
@@ -94,7 +95,6 @@ def _packings(files: ModelFiles) -> dict[str, int]:
     return dict(Counter(str(packing) for packing in found if packing is not None).most_common())
 
 
-_PACKED_PARTS = (".scales", ".biases")
 _GROUP_SIZE = 64
 
 
@@ -102,7 +102,7 @@ def _counts(files: ModelFiles) -> tuple[int, int]:
     """Return how many parameters are in matrices and how many elsewhere; scales and biases of packed ones are none."""
     matrices = others = 0
     for name in files.tensors:
-        if name.endswith(_PACKED_PARTS) and files.packing(name.rpartition(".")[0]) is not None:
+        if name.endswith(PACKED_PARTS) and files.packing(name.rpartition(".")[0]) is not None:
             continue
         shape = files.shape(name)
         if len(shape) == 2:

@@ -23,6 +23,9 @@ ENTRIES = ("quantization", "quantization_config")
 WORDS = "U32"
 """The type of packed weights in the files."""
 
+PACKED_PARTS = (".scales", ".biases")
+"""How the names of the tensors end that a packed matrix has beside its words."""
+
 _UNPACKED_BYTES = 1 << 23
 """Of unpacked rows at a time; unpacking takes a few times as much."""
 

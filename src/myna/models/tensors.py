@@ -48,6 +48,9 @@ _TYPE_NAMES = {numpy_type: name for name, numpy_type in _NUMPY_TYPES.items()}
 FLOATING_TYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """Types that hold plain weights."""
 
+DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""Types that weights can be written in: their names as people write them, and as safetensors does."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
@@ -90,6 +93,21 @@ def numpy_type(dtype: str) -> np.dtype[Any]:
     if dtype not in _NUMPY_TYPES:
         raise ModelError(f"tensors of type {dtype} can't be read; known types: {', '.join(_NUMPY_TYPES)}")
     return _NUMPY_TYPES[dtype]
+
+
+def cast(name: str, chunk: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return `chunk`, a part of the tensor `name`, rounded to a safetensors dtype; itself when it is of that type.
+
+    What is infinite or not a number stays so. Raises `ModelError` for a number that is too large for the type.
+    """
+    wanted = numpy_type(dtype)
+    if chunk.dtype == wanted:
+        return chunk
+    with np.errstate(over="ignore"):  # said below, by name
+        rounded: NDArray[Any] = chunk.astype(wanted)
+    if not np.isfinite(rounded).all() and (np.isfinite(chunk) & ~np.isfinite(rounded)).any():
+        raise ModelError(f"{name}: its numbers do not fit into {wanted.name}; choose a wider type: bfloat16 or float32")
+    return rounded
 
 
 def read_header(file: Path, *, start: int = 0, stop: int | None = None) -> dict[str, TensorInfo]:

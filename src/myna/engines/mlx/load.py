@@ -27,18 +27,11 @@ from myna.engines.mlx.loss import Head
 from myna.engines.mlx.quantization import QuantizedFrozen
 from myna.errors import AdapterError, MissingDependency, ModelError, ResourceError
 from myna.models.adapters import AdapterSpec
+from myna.models.architectures import ARCHITECTURES
 from myna.models.files import ModelFiles
 
-ARCHITECTURES = {
-    "llama": "llama",
-    "mistral": "llama",
-    "qwen2": "qwen2",
-    "qwen3": "qwen3",
-    "phi3": "phi3",
-    "gemma2": "gemma2",
-    "gemma3_text": "gemma3_text",
-}
-"""`model_type`s that are tested against the torch engine, and the module of mlx-lm that computes them."""
+_MODULES = {"mistral": "llama"}
+"""The module of mlx-lm that computes a `model_type`, where it has another name."""
 
 _DERIVED = re.compile(r"rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 """Tensors of old checkpoints that the model computes itself."""
@@ -162,7 +155,7 @@ def _configuration(files: ModelFiles) -> Any:
 
 def _skeleton(files: ModelFiles, config: Any) -> nn.Module:
     """The model without weights: MLX makes its random ones only when somebody looks at them."""
-    architecture = _architecture(ARCHITECTURES[files.architecture])
+    architecture = _architecture(_MODULES.get(files.architecture, files.architecture))
     try:
         arguments = architecture.ModelArgs.from_dict(_arguments(files, config))
         model = architecture.Model(arguments)

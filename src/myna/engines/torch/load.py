@@ -22,12 +22,10 @@ from myna.engines.torch.fused import fuse
 from myna.engines.torch.quantization import PackedEmbedding, PackedWeight
 from myna.errors import AdapterError, ModelError
 from myna.models.adapters import AdapterSpec
+from myna.models.architectures import ARCHITECTURES
 from myna.models.files import ModelFiles
 from myna.models.quantization import Packing
 from myna.models.tensors import TensorInfo, read_chunks, read_tensor
-
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text")
-"""`model_type`s whose packed computation is tested against the library's own, sample by sample."""
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 _CHUNK_BYTES = 2**22
