@@ -1,4 +1,4 @@
-"""Small schemas with every kind of name, their databases, and queries drawn from a constraint at random."""
+"""Small schemas with every kind of name and their databases; what a grammar accepts, and queries drawn from it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,12 @@ ODD = schema(
         "T2": ["name", "FROM", "T1.x", "' OR '1'='1"],
     }
 )
+
+
+def accepts(constrainer: Constrainer, grammar: str, text: str) -> bool:
+    """Whether a text is a whole answer by `grammar`."""
+    matcher, tokens = constrainer.matcher(grammar), constrainer._tokenizer.greedy_tokenize(text)
+    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
 
 def drawn(

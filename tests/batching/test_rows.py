@@ -63,8 +63,6 @@ def test_nothing_is_lost_doubled_or_cut(samples: list[Sample], budget: int, shar
     batches = pack(samples, tokens_per_row=budget, share=share)
     found = [batch.tokens[path].tolist() for batch in batches for path in paths(batch)]
     assert sorted(found) == sorted(sample.tokens.tolist() for sample in samples)
-    named = [source.line for batch in batches for source in batch.sources]
-    assert sorted(named) == sorted(sample.source.line for sample in samples)
 
 
 @given(lists_of_samples(), st.integers(1, 200), st.booleans())
@@ -110,12 +108,12 @@ def test_no_two_rows_fit_into_one(samples: list[Sample], budget: int) -> None:
     assert all(one + other > budget for one, other in pairwise(lengths))
 
 
-def test_equal_samples_stay_in_the_order_given() -> None:
+def test_samples_of_one_length_stay_in_the_order_given() -> None:
     samples = [
-        Sample(np.arange(4, dtype=np.int32), np.array([False, True, True, True]), Source("t", n)) for n in range(6)
+        Sample(np.full(4, 9 - n, np.int32), np.array([False, True, True, True]), Source("t", n)) for n in range(6)
     ]
-    rows = [[source.line for source in batch.sources] for batch in pack(samples, tokens_per_row=8)]
-    assert rows == [[0, 1], [2, 3], [4, 5]]
+    rows = [batch.tokens[::4].tolist() for batch in pack(samples, tokens_per_row=8)]
+    assert rows == [[9, 8], [7, 6], [5, 4]]
 
 
 def test_a_row_reads_as_it_should() -> None:

@@ -33,9 +33,9 @@ def database(school: Path) -> Iterator[Database]:
 
 
 def process_of(database: Database) -> int:
-    pid = database._worker.pid
-    assert pid is not None
-    return pid
+    running = database._worker._running
+    assert running is not None
+    return running.process.pid
 
 
 def kill_process_of(database: Database) -> int:
@@ -178,7 +178,7 @@ def test_a_program_that_ends_without_closing_ends_clean(school: Path) -> None:
     program = f"""
 from myna.databases import Database
 database = Database.open({str(school)!r})
-print(database._worker.pid, database.run("SELECT 1").rows)
+print(database._worker._running.process.pid, database.run("SELECT 1").rows)
 """
     ended = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, check=True, timeout=60
@@ -205,7 +205,7 @@ PARENT = """
 import sys
 from myna.databases import Database, Limits
 database = Database.open(sys.argv[1], limits=Limits(seconds=300))
-print(database._worker.pid, flush=True)
+print(database._worker._running.process.pid, flush=True)
 try:
     database.run(sys.argv[2])
 except KeyboardInterrupt:

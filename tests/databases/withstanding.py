@@ -71,8 +71,11 @@ def peak_memory(worker: WorkerProcess) -> Iterator[Callable[[], int]]:
 
     def look() -> None:
         while not done.wait(0.01):
+            running = worker._running
+            if running is None:  # killed, and not yet asked again
+                continue
             with suppress(OSError, IndexError, StopIteration):
-                status = Path(f"/proc/{worker.pid}/status").read_text("ascii", "replace")
+                status = Path(f"/proc/{running.process.pid}/status").read_text("ascii", "replace")
                 line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
                 peaks.append(int(line.split()[1]) * 1024)
 

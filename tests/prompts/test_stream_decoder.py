@@ -42,7 +42,7 @@ def test_a_streamed_text_is_the_text_and_no_piece_of_it_is_half_a_character(
 @given(data=st.data())
 @often
 def test_any_tokens_give_the_same_text_at_once_and_one_by_one(any_builder: PromptBuilder, data: Any) -> None:
-    ids = st.integers(0, min(any_builder.vocabulary_size, 3000) - 1)
+    ids = st.integers(0, min(any_builder._backend.get_vocab_size(), 3000) - 1)
     tokens = data.draw(st.lists(ids, max_size=30))
     pieces, rest = pushed(any_builder, tokens)
     assert "".join(pieces) + rest == any_builder.decode(tokens)

@@ -18,7 +18,7 @@ from myna.generation import LanguageModel, Sampling, load
 from myna.prompts.builder import PromptBuilder
 from myna.text2sql.constraint import Constrainer
 from myna.text2sql.grammar import Values, grammar
-from sql_schemas import ODD, SCHOOL, database, drawn
+from sql_schemas import ODD, SCHOOL, accepts, database, drawn
 
 ROOT = Path(__file__).parents[2]
 STORIES = ROOT / "demo" / "stories260K"
@@ -110,7 +110,7 @@ def test_an_answer_can_end_exactly_where_the_grammar_accepts(small: tuple[Prompt
     for position, token in enumerate(tokens):
         (mask,) = constraint.allowed([0])
         may_end = any(mask[end >> 5] >> (end & 31) & 1 for end in builder.end_tokens)
-        assert may_end == constrainer.accepts(rules, builder.decode(tokens[:position]))
+        assert may_end == accepts(constrainer, rules, builder.decode(tokens[:position]))
         constraint.taken([0], [token])
 
 
@@ -171,7 +171,7 @@ def test_every_beginning_has_an_end(tokens_of: tuple[PromptBuilder, Constrainer]
     assert matcher.consume_tokens(tokens) or not tokens
     ending = constrainer.shortest_end(matcher)
     assert ending is not None
-    assert constrainer.accepts(grammar(SCHOOL), builder.decode([*tokens, *ending]))
+    assert accepts(constrainer, grammar(SCHOOL), builder.decode([*tokens, *ending]))
 
 
 def test_an_answer_ends_before_its_last_token(small: tuple[PromptBuilder, Constrainer]) -> None:
@@ -187,7 +187,7 @@ def test_an_answer_ends_before_its_last_token(small: tuple[PromptBuilder, Constr
         answer.append(wanted if wanted in allowed else int(allowed[0]))
         constraint.taken([0], answer[-1:])
     assert 70 < len(answer) <= 100
-    assert constrainer.accepts(grammar(SCHOOL), builder.decode(answer[:-1]))
+    assert accepts(constrainer, grammar(SCHOOL), builder.decode(answer[:-1]))
 
 
 def test_a_generation_that_is_given_up_leaves_the_constrainer_usable(model: LanguageModel) -> None:
@@ -217,4 +217,4 @@ def test_a_tokenizer_that_can_not_be_held_is_an_error() -> None:
 
 def test_a_text_that_is_no_grammar_is_an_error(small: tuple[PromptBuilder, Constrainer]) -> None:
     with pytest.raises(PromptError, match="the grammar can't be compiled"):
-        small[1].accepts("start: missing", "a")
+        accepts(small[1], "start: missing", "a")

@@ -47,8 +47,8 @@ def index(database, tmp_path):
         yield index
 
 
-def found(index, question, **options):
-    return [(match.column, match.value) for match in index.matches(question, **options)]
+def found(index, question):
+    return [(match.column, match.value) for match in index.matches(question)]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,15 @@ def test_a_word_that_is_part_of_many_cells_names_none_of_them(tmp_path):
 
 
 def test_only_the_tables_asked_for_are_searched(index):
-    assert found(index, "wang junjian", tables={"学生"}) == [("姓名", "王军建")]
-    assert found(index, "wang junjian", tables=()) == []
+    def tables_of(cells):
+        return {index.columns[cell.column].table for cell in cells}
+
+    assert tables_of(index.find("wang junjian")) == {"students", "学生"}
+    assert tables_of(index.find("wang junjian", tables={"学生"})) == {"学生"}
+    assert index.find("wang junjian", tables=()) == []
+
+
+def test_no_more_matches_are_given_than_asked_for(index):
     assert len(index.matches("wang junjian, li na, york, university a", limit=2)) == 2
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from myna.data.example import Source
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -40,7 +38,6 @@ class Batch:
     may
         stand here several times: the last token of a shared prefix predicts the first token of each child.
     targets: int32 `[targets]`, the token ids that carry loss.
-    sources: of the examples in this row, for error messages.
     """
 
     tokens: NDArray[np.int32]
@@ -48,7 +45,6 @@ class Batch:
     segments: tuple[Segment, ...]
     predictors: NDArray[np.int32]
     targets: NDArray[np.int32]
-    sources: tuple[Source, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -126,5 +126,4 @@ def _row(units: Sequence[_Unit]) -> Batch:
         segments=tuple(segments),
         predictors=np.concatenate(predictors).astype(np.int32),
         targets=np.concatenate(targets).astype(np.int32, copy=False),
-        sources=tuple(sample.source for unit in units for sample in unit.samples),
     )

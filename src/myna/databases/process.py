@@ -82,11 +82,6 @@ class WorkerProcess:
                 self._kill()
                 raise
 
-    @property
-    def pid(self) -> int | None:
-        """The process that runs now."""
-        return self._running.process.pid if self._running is not None else None
-
     def close(self) -> None:
         """End the process; harmless when called twice."""
         self._look_for_fork()

@@ -100,11 +100,6 @@ class PromptBuilder:
             raise PromptError(f"{folder}: {error}") from error
 
     @property
-    def vocabulary_size(self) -> int:
-        """Number of token ids, added tokens included."""
-        return int(self._backend.get_vocab_size(with_added_tokens=True))
-
-    @property
     def tokenizer_json(self) -> str:
         """The tokenizer alone, as the text of a `tokenizer.json`."""
         return str(self._backend.to_str())

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from myna.data.example import Example, Source
 from myna.errors import PromptError
@@ -106,7 +105,7 @@ class _Tally:
 
 
 class SampleStore(Sequence[Sample]):
-    """Samples on disk, in the order of their examples. `lengths`: int32 `[samples]`."""
+    """Samples on disk, in the order of their examples."""
 
     def __init__(self, directory: Path, file: str, summary: SampleSummary) -> None:
         """`directory` holds what `build_samples` wrote there; `file` names the data file in sources."""
@@ -115,10 +114,9 @@ class SampleStore(Sequence[Sample]):
         self._tokens = np.memmap(directory / "tokens.bin", np.int32, "r")
         self._trained = np.memmap(directory / "trained.bin", np.bool_, "r")
         self._index = np.memmap(directory / "index.bin", np.int64, "r").reshape(-1, 3)
-        self.lengths: NDArray[np.int32] = (self._index[:, 1] - self._index[:, 0]).astype(np.int32)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._index)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...

@@ -95,11 +95,6 @@ class Constrainer:
             self._matchers.popitem(last=False)
         return kept.deep_copy()
 
-    def accepts(self, grammar: str, text: str) -> bool:
-        """Tell whether a text is a whole answer by `grammar`. Raises `PromptError` as `hold` does."""
-        matcher, tokens = self.matcher(grammar), self._tokenizer.greedy_tokenize(text)
-        return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
-
     def keep(self, grammar: str, matcher: LLMatcher) -> None:
         """Keep what a used matcher has found out about its grammar, for those to come."""
         if grammar in self._matchers and not matcher.is_error() and matcher.reset():

@@ -110,17 +110,14 @@ class ValueIndex:
         fill(connection, cells)
         return cls(connection, None)
 
-    def matches(
-        self, question: str, *, limit: int = 10, tables: Collection[str] | None = None
-    ) -> tuple[ValueMatch, ...]:
+    def matches(self, question: str, *, limit: int = 10) -> tuple[ValueMatch, ...]:
         """Return the cells that a question names, those named by most of its letters first.
 
-        What a longer match covers is left out ("York" in "New York"), and so are words like "the". tables: looks in
-        these only.
+        What a longer match covers is left out ("York" in "New York"), and so are words like "the".
         """
         asked = question[:LONGEST_QUESTION]
         mentioned = {singular(word.text) for word in words(asked)}
-        everything = self.find(asked, tables=tables)
+        everything = self.find(asked)
         parts = Counter((each.column, each.start, each.stop) for each in everything if each.how == "part")
         ranked = []
         for found in everything:
@@ -136,7 +133,10 @@ class ValueIndex:
         return tuple(_chosen(match for _, match in ranked))[:limit]
 
     def find(self, question: str, *, tables: Collection[str] | None = None) -> list[Found]:
-        """Return every cell that some words of a question name, also words that a longer match covers."""
+        """Return every cell that some words of a question name, also words that a longer match covers.
+
+        tables: looks in these only.
+        """
         return self._finder.find(question[:LONGEST_QUESTION], self._ranges(tables))
 
     def values_of(self, column: int) -> list[Literal]:
