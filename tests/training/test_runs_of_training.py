@@ -55,6 +55,7 @@ def test_a_run_learns_and_leaves_what_it_promises(tmp_path: Path, recipe: MakeRe
     assert [step for step, _ in run.checkpoints()] == [10, 20, 30]
     best = run.checkpoint(result.best.iteration) / "adapter_model.safetensors"
     assert (run.adapter_path / "adapter_model.safetensors").read_bytes() == best.read_bytes()
+    assert json.loads(run.environment_path.read_bytes())["device"]["kind"] == "cpu"  # a GPU or not: the recipe says so
     assert sorted(path.name for path in run.path.iterdir()) == [
         ".lock",
         "adapter",
