@@ -95,11 +95,11 @@ def _build(document: Document, overrides: Mapping[str, Any], source: str) -> Loa
             f"learning_rate {recipe.learning_rate:g} is not used: the arguments of lr_schedule say"
             f" {recipe.lr_schedule.arguments[0]:g}"
         )
-    if recipe.grad_accumulation_steps > 1 and {"iters", "grad_accumulation_steps"} <= values.keys() - overrides.keys():
-        steps = recipe.grad_accumulation_steps
+    steps, said_here = recipe.grad_accumulation_steps, values.keys() - overrides.keys()
+    if steps > 1 and recipe.iters is not None and {"iters", "grad_accumulation_steps"} <= said_here:
         notices.append(
             f"iters: {recipe.iters} steps of the optimizer, each of {steps} batches; mlx_lm counts batches: for the "
-            f"same as there set --iters {max(1, (recipe.iters or 0) // steps)}"
+            f"same as there set --iters {max(1, recipe.iters // steps)}"
         )
     return LoadedRecipe(recipe, tuple(notices))
 
