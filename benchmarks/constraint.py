@@ -50,7 +50,7 @@ def schema_of(tables: int) -> Schema:
 
 
 def make_small(folder: Path) -> Path:
-    """Write a Llama of 7 M random parameters with a byte-level tokenizer of 4,096 tokens made from the demo's texts."""
+    """Write a Llama of 7 M random parameters with a byte-level tokenizer of 4,096 tokens made from the examples."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -62,7 +62,7 @@ def make_small(folder: Path) -> Path:
     trainer = trainers.BpeTrainer(
         vocab_size=4096, special_tokens=["</s>"], initial_alphabet=alphabet, show_progress=False, min_frequency=1
     )
-    tokenizer.train([str(path) for path in sorted((ROOT / "demo" / "wikisql").glob("*.jsonl"))], trainer)
+    tokenizer.train([str(path) for path in sorted((ROOT / "examples" / "wikisql").glob("*.jsonl"))], trainer)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>").save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(

@@ -16,15 +16,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = "recipes/stories260k-wikisql.yaml"
-MODEL = "demo/stories260K"
-DATA = "demo/wikisql-text"
+MODEL = "examples/stories260K"
+DATA = "examples/wikisql-text"
 
 
 def main() -> None:
     began = time.monotonic()
     run = fresh_folder()
     fused = f"{run}-fused"
-    with (ROOT / "demo/wikisql/test.jsonl").open(encoding="utf-8") as lines:
+    with (ROOT / "examples/wikisql/test.jsonl").open(encoding="utf-8") as lines:
         question = json.loads(next(lines))["prompt"]
 
     step("Train a LoRA adapter by a recipe", "train", RECIPE, "--adapter-path", run)

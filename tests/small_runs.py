@@ -14,7 +14,7 @@ import safetensors.numpy
 from myna.recipe import Recipe
 from myna.runs import read_events
 
-STORIES = Path(__file__).parents[1] / "demo" / "stories260K"
+STORIES = Path(__file__).parents[1] / "examples" / "stories260K"
 
 MEASURED = {
     "seconds",

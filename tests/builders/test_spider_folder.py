@@ -14,7 +14,7 @@ from myna.text2sql.facts import SqlFacts
 from myna.text2sql.prompt import question_messages
 from myna.text2sql.spider import exact_set_match, read_schemas
 
-MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
+MODEL = Path(__file__).parents[2] / "examples" / "stories260K"
 """A model without a chat template."""
 SPIDER = Path(__file__).parents[3] / "shared" / "data" / "spider"
 

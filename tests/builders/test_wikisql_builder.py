@@ -23,7 +23,7 @@ from myna.text2sql.values import ValueIndex, hints
 from myna.text2sql.wikisql import WikiSQLQuery, official_sql, read_tables, tables_of, write_database
 from wikisql_tables import REAL, needs_real_files
 
-MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
+MODEL = Path(__file__).parents[2] / "examples" / "stories260K"
 """A model without a chat template."""
 
 HEADER = ["Name", "No.", "Years in Toronto", "Club/Team"]

@@ -15,7 +15,7 @@ from myna.errors import ModelError
 from myna.prompts.builder import PromptBuilder
 from small_data import chat, clean, found, pair, places, write
 
-STORIES = Path(__file__).parents[2] / "demo" / "stories260K"
+STORIES = Path(__file__).parents[2] / "examples" / "stories260K"
 NO_END = (
     "{% for m in messages %}{{ '# ' + m.role + '\n' + m.content + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}# assistant\n{% endif %}"

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from myna.cli import main
 from small_data import chat, clean, write
 
-STORIES = Path(__file__).parents[2] / "demo" / "stories260K"
+STORIES = Path(__file__).parents[2] / "examples" / "stories260K"
 SECRET = "glpat-" + "Ab3" * 8
 
 

@@ -1,4 +1,4 @@
-"""The documents are true: links lead somewhere, commands are mentioned, the demo's data is what its record says."""
+"""The documents are true: links lead somewhere, commands are mentioned, the examples are what their record says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from myna.cli.commands import GROUPS
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "demo").rglob("*.md")]
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     if path.is_file()
 )
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -70,18 +70,18 @@ def test_every_room_is_on_the_map() -> None:
 
 
 @pytest.mark.parametrize("folder", ["wikisql", "wikisql-text"])
-def test_the_demo_data_is_what_its_record_says(folder: str) -> None:
-    record = json.loads((ROOT / "demo" / folder / "data.json").read_text(encoding="utf-8"))
+def test_example_data_is_what_its_record_says(folder: str) -> None:
+    record = json.loads((ROOT / "examples" / folder / "data.json").read_text(encoding="utf-8"))
     for split, facts in record["splits"].items():
-        content = (ROOT / "demo" / folder / f"{split}.jsonl").read_bytes()
+        content = (ROOT / "examples" / folder / f"{split}.jsonl").read_bytes()
         assert content.count(b"\n") == facts["examples"]
         assert hashlib.sha256(content).hexdigest() == facts["sha256"]
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_prompts_and_completions_of_the_demo_are_its_texts_cut_in_two(split: str) -> None:
+def test_prompts_and_completions_of_the_examples_are_their_texts_cut_in_two(split: str) -> None:
     def lines(folder: str) -> list[dict[str, str]]:
-        text = (ROOT / "demo" / folder / f"{split}.jsonl").read_text(encoding="utf-8")
+        text = (ROOT / "examples" / folder / f"{split}.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
     cut = [one["prompt"] + one["completion"] for one in lines("wikisql")]
@@ -89,6 +89,6 @@ def test_prompts_and_completions_of_the_demo_are_its_texts_cut_in_two(split: str
     assert all(one["prompt"].endswith("\nA: ") for one in lines("wikisql"))
 
 
-def test_the_demo_model_is_the_one_its_readme_names() -> None:
-    content = (ROOT / "demo" / "stories260K" / "model.safetensors").read_bytes()
-    assert hashlib.sha256(content).hexdigest() in (ROOT / "demo" / "README.md").read_text(encoding="utf-8")
+def test_the_example_model_is_the_one_its_readme_names() -> None:
+    content = (ROOT / "examples" / "stories260K" / "model.safetensors").read_bytes()
+    assert hashlib.sha256(content).hexdigest() in (ROOT / "examples" / "README.md").read_text(encoding="utf-8")

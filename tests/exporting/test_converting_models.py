@@ -101,7 +101,7 @@ def test_a_folder_that_mlx_lm_converted_itself_comes_back(tmp_path: Path) -> Non
     mlx_convert = pytest.importorskip("mlx_lm.convert", reason="mlx-lm is not installed").convert
     start = save_tiny(tmp_path / "hf", "qwen2")
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(Path(__file__).parents[2] / "demo/stories260K" / name, start)
+        shutil.copy(Path(__file__).parents[2] / "examples/stories260K" / name, start)
     mlx_convert(str(start), str(tmp_path / "mlx"))
     convert(tmp_path / "mlx", tmp_path / "again", to="huggingface")
     assert same_tensors(start, tmp_path / "again")

@@ -5,7 +5,7 @@ from pathlib import Path
 from myna.models.adapters import resolve
 from myna.models.files import find
 
-STORIES = Path(__file__).parents[2] / "demo" / "stories260K"
+STORIES = Path(__file__).parents[2] / "examples" / "stories260K"
 
 
 def test_a_model_with_fewer_layers_than_the_default_is_trained_whole() -> None:

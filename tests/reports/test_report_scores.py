@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         written = scored_data.predictions(place / f"{name}.sql", answers)
         score(of, predictions=written, output=place / name, workers=1)
     (place / "run").mkdir()
-    recipe = Recipe(model="demo/stories260K", data=str(data))
+    recipe = Recipe(model="examples/stories260K", data=str(data))
     (place / "run" / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
     return place
 

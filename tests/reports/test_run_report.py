@@ -32,7 +32,7 @@ from myna.training.events import Tested as Examined  # pytest takes a class name
 
 Make = Callable[..., Path]
 
-RECIPE = Recipe(model="demo/stories260K", data="demo/wikisql-text", iters=200, batch_size=8)
+RECIPE = Recipe(model="examples/stories260K", data="examples/wikisql-text", iters=200, batch_size=8)
 PROMPT = "table: 1-10015132-16\ncolumns: Player, No., Nationality\nQ: What is Terrence Ross' nationality\nA: "
 
 

@@ -21,7 +21,7 @@ from myna.text2sql.grammar import Values, grammar
 from sql_schemas import ODD, SCHOOL, accepts, database, drawn
 
 ROOT = Path(__file__).parents[2]
-STORIES = ROOT / "demo" / "stories260K"
+STORIES = ROOT / "examples" / "stories260K"
 SHARED = ROOT.parent / "shared" / "data" / "tokenizers"
 TOKENIZERS = [STORIES, *(SHARED / name for name in ("qwen2.5", "llama2", "mistral_v1", "mistral_v3", "minimind"))]
 QUERIES = [

@@ -11,7 +11,7 @@ from myna.text2sql.facts import SqlFacts
 from myna.text2sql.scoring import score
 from scored_data import GOLD, folder, line, school
 
-MODEL = Path(__file__).parents[2] / "demo" / "stories260K"
+MODEL = Path(__file__).parents[2] / "examples" / "stories260K"
 """It knows children's stories and no SQL: whatever is valid is so because it was held to it."""
 
 

@@ -18,7 +18,7 @@ from myna.text2sql.surface import canonical
 from sql_schemas import ODD, SCHOOL, accepts, drawn
 
 ROOT = Path(__file__).parents[2]
-BUILDER = PromptBuilder.load(ROOT / "demo" / "stories260K")
+BUILDER = PromptBuilder.load(ROOT / "examples" / "stories260K")
 SPIDER = ROOT.parent / "shared" / "data" / "spider"
 
 
