@@ -142,6 +142,7 @@ def test_a_sampled_sequence_does_not_depend_on_its_neighbours(tiny_llama):
 def test_a_cache_that_grows_many_times_goes_on_as_before(tiny_llama):
     model = adapted("mlx", tiny_llama)
     prompts = [random_tokens(np.random.default_rng(0), n) for n in (5, 12)]
+    assert generated(model, prompts, together=2) == generated(model, prompts)
     long = generated(model, prompts, max_tokens=150)
     whole = np.concatenate([prompts[0], np.array(long[0][:-1], np.int32)])
     assert model.logits(whole)[len(prompts[0]) - 1 :].argmax(axis=1).tolist() == long[0]

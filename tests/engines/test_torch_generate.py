@@ -68,6 +68,33 @@ def test_fully_trained_layers_generate_in_the_type_that_they_are_trained_in(tiny
     assert types == {torch.bfloat16}
 
 
+@pytest.fixture
+def alike():
+    """Prompts of which some begin with the same 20 to 24 tokens, and one twice."""
+    rng = np.random.default_rng(1)
+    first, second = random_tokens(rng, 24), random_tokens(rng, 20)
+    ends = [random_tokens(rng, n) for n in (3, 1, 7, 2, 5)]
+    made = [np.concatenate(pair) for pair in ((first, ends[0]), (second, ends[1]), (first, ends[2]), (second, ends[3]))]
+    return [*made, ends[4], made[0], np.concatenate((first[:17], ends[4]))]
+
+
+def test_prompts_that_begin_alike_are_answered_as_each_alone(tiny, alike):
+    model = choose("torch").load(find(str(tiny)), dtype="float32", device="cpu")
+    texts, _ = collect(model, alike)
+    assert texts == [collect(model, [prompt])[0][0] for prompt in alike]
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 50])
+def test_prompts_that_wait_take_the_places_of_sequences_that_end(tiny_llama, alike, together):
+    model = choose("torch").load(find(str(tiny_llama)), dtype="float32", device="cpu")
+    free, _ = collect(model, alike)
+    settings = {"max_tokens": 12, "end_tokens": frozenset({free[1][3], free[2][9]})}
+    whole = collect(model, alike, **settings)
+    assert len({len(text) for text in whole[0]}) > 2  # they end at different steps
+    assert collect(model, alike, together=together, **settings) == whole
+    assert set(whole[1]) == {"end", "limit"}
+
+
 def test_an_end_token_stops_its_own_sequence_only(tiny_llama, prompts):
     model = choose("torch").load(find(str(tiny_llama)), dtype="float32", device="cpu")
     free, _ = collect(model, prompts)

@@ -89,7 +89,7 @@ def test_answers_of_a_killed_scoring_are_not_generated_again(model: Path, tmp_pa
     lines = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
     assert [json.loads(line).get("answer") is not None for line in lines[1:7]] == [True] * 6
     (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "journal.jsonl").write_bytes(b"".join(lines[:6]))  # five of two batches of 4 and 2
+    (tmp_path / "killed" / "journal.jsonl").write_bytes(b"".join(lines[:6]))  # five of six
     heard: list[Progress] = []
     resumed = scored(model, folder_, output=tmp_path / "killed", listener=heard.append)
     assert [event for event in heard if event.stage == "answered"] == [Progress("answered", 6, 6)]

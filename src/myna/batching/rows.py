@@ -23,13 +23,15 @@ LEAST_SHARED = 16
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """Samples that stand in one row. shared: how many tokens they have in common and share; 0 for one alone."""
+    """Sequences that stand in one row, by their places. shared: tokens that they have in common and share; 0 for one
+    alone."""
 
-    samples: tuple[Sample, ...]
+    places: tuple[int, ...]
+    tokens: int
     shared: int = 0
 
     def __len__(self) -> int:
-        return self.shared + sum(len(sample) - self.shared for sample in self.samples)
+        return self.tokens
 
 
 def pack(samples: Sequence[Sample], *, tokens_per_row: int, share: bool = True) -> list[Batch]:
@@ -37,13 +39,31 @@ def pack(samples: Sequence[Sample], *, tokens_per_row: int, share: bool = True) 
     itself.
 
     share: whether a common prefix is computed once. Not with dropout, which is drawn for each sample's own tokens.
+    """
+    texts = [sample.tokens for sample in samples]
+    learnt = [np.flatnonzero(sample.trained) for sample in samples]
+    targets = [(places - 1, text[places]) for places, text in zip(learnt, texts, strict=True)]
+    return [_row(units, texts, targets) for units in _filled(texts, tokens_per_row, share=share)]
+
+
+def pack_prompts(prompts: Sequence[NDArray[np.int32]], *, tokens_per_row: int) -> list[Batch]:
+    """Lay prompts in rows as `pack` does samples; a batch's predictors are their last tokens, its targets their places
+    in `prompts`."""
+    targets = [(np.array([len(prompt) - 1]), np.array([place])) for place, prompt in enumerate(prompts)]
+    return [_row(units, prompts, targets) for units in _filled(prompts, tokens_per_row, share=True)]
+
+
+def _filled(texts: Sequence[NDArray[np.int32]], tokens_per_row: int, *, share: bool) -> list[list[_Unit]]:
+    """Distribute sequences among rows.
 
     Best-fit decreasing (Johnson et al. 1974, doi 10.1137/0203025: at most 11/9 of the fewest possible rows,
     plus 4): the longest first, each into the fullest row that still takes it; equal lengths in the order given.
     """
     rows: list[list[_Unit]] = []
     room: list[tuple[int, int]] = []  # (tokens left, row), ascending
-    units = _sharing(samples, tokens_per_row) if share else [_Unit((sample,)) for sample in samples]
+    units = (
+        _sharing(texts, tokens_per_row) if share else [_Unit((place,), len(text)) for place, text in enumerate(texts)]
+    )
     for unit in sorted(units, key=len, reverse=True):
         place = bisect_left(room, (len(unit), -1))
         if place == len(room):
@@ -54,53 +74,59 @@ def pack(samples: Sequence[Sample], *, tokens_per_row: int, share: bool = True) 
         rows[row].append(unit)
         if left > len(unit):
             insort(room, (left - len(unit), row))
-    return [_row(row) for row in rows]
+    return rows
 
 
-def _sharing(samples: Sequence[Sample], tokens_per_row: int) -> list[_Unit]:
-    """Put samples with a long common prefix together, as many as a row takes; in the order of their first."""
-    order = sorted(range(len(samples)), key=lambda index: samples[index].tokens.astype(">i4").tobytes())
-    units: list[tuple[int, _Unit]] = []
+def _sharing(texts: Sequence[NDArray[np.int32]], tokens_per_row: int) -> list[_Unit]:
+    """Put sequences with a long common prefix together, as many as a row takes; in the order of their first."""
+    order = sorted(range(len(texts)), key=lambda place: texts[place].astype(">i4").tobytes())
+    units: list[_Unit] = []
     together: list[int] = []
     shared = 0
-    for index in order:
-        common = _common(samples[together[-1]], samples[index]) if together else 0
+    for place in order:
+        common = _common(texts[together[-1]], texts[place]) if together else 0
         longest = common if len(together) < 2 else min(shared, common)
         # Where the next is much more alike to the last than all are to each other, a unit of its own pays more.
         if longest >= LEAST_SHARED and 2 * longest >= common:
-            grown = longest + sum(len(samples[each]) - longest for each in (*together, index))
+            grown = longest + sum(len(texts[each]) - longest for each in (*together, place))
             if grown <= tokens_per_row:
-                together.append(index)
+                together.append(place)
                 shared = longest
                 continue
-        units += _units(samples, together, shared)
-        together, shared = [index], 0
-    units += _units(samples, together, shared)
-    return [unit for _, unit in sorted(units, key=lambda each: each[0])]
+        units += _units(texts, together, shared)
+        together, shared = [place], 0
+    units += _units(texts, together, shared)
+    return sorted(units, key=lambda unit: unit.places[0])
 
 
-def _units(samples: Sequence[Sample], together: Sequence[int], shared: int) -> Iterator[tuple[int, _Unit]]:
+def _units(texts: Sequence[NDArray[np.int32]], together: Sequence[int], shared: int) -> Iterator[_Unit]:
     if together:
-        yield min(together), _Unit(tuple(samples[each] for each in sorted(together)), shared)
+        tokens = shared + sum(len(texts[place]) - shared for place in together)
+        yield _Unit(tuple(sorted(together)), tokens, shared)
 
 
-def _common(one: Sample, other: Sample) -> int:
-    """Return how many first tokens two samples share, their last ones apart: each keeps some of its own."""
+def _common(one: NDArray[np.int32], other: NDArray[np.int32]) -> int:
+    """Return how many first tokens two sequences share, their last ones apart: each keeps some of its own."""
     length = min(len(one), len(other)) - 1
-    different = np.flatnonzero(one.tokens[:length] != other.tokens[:length])
+    different = np.flatnonzero(one[:length] != other[:length])
     return int(different[0]) if len(different) else length
 
 
-def _row(units: Sequence[_Unit]) -> Batch:
+def _row(
+    units: Sequence[_Unit],
+    texts: Sequence[NDArray[np.int32]],
+    learnt: Sequence[tuple[NDArray[np.int64], NDArray[np.integer]]],
+) -> Batch:
+    """Lay units down. learnt: of each sequence, the tokens that predict something, and what."""
     tokens: list[NDArray[np.int32]] = []
     positions: list[NDArray[np.int32]] = []
     segments: list[Segment] = []
     predictors: list[NDArray[np.int64]] = []
-    targets: list[NDArray[np.int32]] = []
+    targets: list[NDArray[np.integer]] = []
     stop = 0
 
     def add(piece: NDArray[np.int32], first: int, parent: int | None) -> int:
-        """Lay a run of tokens down; return what turns a sample's own places into the row's."""
+        """Lay a run of tokens down; return what turns a sequence's own places into the row's."""
         nonlocal stop
         tokens.append(piece)
         positions.append(np.arange(first, first + len(piece), dtype=np.int32))
@@ -112,14 +138,13 @@ def _row(units: Sequence[_Unit]) -> Batch:
         parent = None
         prefix_offset = 0
         if unit.shared:
-            prefix_offset = add(unit.samples[0].tokens[: unit.shared], 0, None)
+            prefix_offset = add(texts[unit.places[0]][: unit.shared], 0, None)
             parent = len(segments) - 1
-        for sample in unit.samples:
-            offset = add(sample.tokens[unit.shared :], unit.shared, parent)
-            learnt = np.flatnonzero(sample.trained)
-            before = learnt - 1
+        for place in unit.places:
+            offset = add(texts[place][unit.shared :], unit.shared, parent)
+            before, predicted = learnt[place]
             predictors.append(before + np.where(before < unit.shared, prefix_offset, offset))
-            targets.append(sample.tokens[learnt])
+            targets.append(predicted)
     return Batch(
         tokens=np.concatenate(tokens).astype(np.int32, copy=False),
         positions=np.concatenate(positions),

@@ -123,10 +123,11 @@ class Model(Protocol):
         end_tokens: frozenset[int],
         sampling: Sampling,
         constraint: Constraint | None = None,
+        together: int | None = None,
     ) -> Iterator[TokenEvent]:
-        """Generate for all prompts at once; events come in order of steps, sequences interleaved.
+        """Generate for all prompts, `together` of them at a time; events come in order of steps, sequences interleaved.
 
-        The first event comes after the prefill of all prompts: callers time the prompt by it.
+        The first event comes after the prefill of the first `together` prompts: callers time the prompt by it.
         """
 
     def trainable(self) -> Tensors:

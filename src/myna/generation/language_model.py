@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -25,8 +24,7 @@ Prompt: TypeAlias = str | Sequence[Message]
 """A text, or a conversation that the model is to go on with."""
 
 ConstraintFactory: TypeAlias = Callable[[Sequence[int], int], Constraint]
-"""Makes the constraint of prompts that are computed together, from their places in the list of prompts and the most
-tokens that each may get."""
+"""Makes the constraint of prompts from their places in the list of prompts and the most tokens that each may get."""
 
 GREEDY = Sampling()
 """The most likely token each time."""
@@ -37,8 +35,9 @@ class Generation:
     """An answer.
 
     text: without the end token. generated_tokens: with it. prompt_tokens_per_second is measured to the
-    first token, generated_tokens_per_second from there on (0 when no second one came); both over all
-    prompts that were computed together. stopped: `end` at an end token, `limit` at the last allowed token.
+    first token, generated_tokens_per_second from there on (0 when no second one came), the reading of prompts that
+    waited included; both over all prompts of the call. stopped: `end` at an end token, `limit` at the last allowed
+    token.
     """
 
     text: str
@@ -78,8 +77,8 @@ class LanguageModel:
         which tokens may come. An exception out of `on_text`, and Ctrl-C, end the generation. Raises `PromptError`
         for an empty prompt, `RecipeError` for sampling settings out of range.
         """
-        made = None if constraint is None else partial(constraint, [0])
-        return self._generate([prompt], max_tokens, sampling, raw, made, on_text)[0]
+        told = None if on_text is None else lambda _index, piece: on_text(piece)
+        return self._generate([prompt], 1, max_tokens, sampling, raw, constraint, on_text=told)[0]
 
     def generate_many(
         self,
@@ -92,20 +91,12 @@ class LanguageModel:
         constraint: ConstraintFactory | None = None,
         on_answer: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
-        """Answer prompts, `batch_size` together; `on_answer` is given the index and the answer as batches finish.
+        """Answer prompts, `batch_size` at a time; where one ends, the next that waits takes its place.
 
-        Greedy answers are those of `generate`. Sampled ones depend on the seed and the place in the list.
+        on_answer: is given each answer and its index, in order, as soon as it and all before it are there. Greedy
+        answers are those of `generate`. Sampled ones depend on the seed and the place in the list.
         """
-        answers: list[Generation] = []
-        for start in range(0, len(prompts), batch_size):
-            batch = prompts[start : start + batch_size]
-            together = replace(sampling, seed=sampling.seed + start)
-            made = None if constraint is None else partial(constraint, range(start, start + len(batch)))
-            for answer in self._generate(batch, max_tokens, together, raw, made, None):
-                if on_answer is not None:
-                    on_answer(len(answers), answer)
-                answers.append(answer)
-        return answers
+        return self._generate(prompts, batch_size, max_tokens, sampling, raw, constraint, on_answer=on_answer)
 
     def prompt_tokens(self, prompt: Prompt, *, raw: bool = False) -> NDArray[np.int32]:
         """Return the tokens the model sees, `[tokens]`. Raises `PromptError` for an empty prompt."""
@@ -120,23 +111,29 @@ class LanguageModel:
     def _generate(
         self,
         prompts: Sequence[Prompt],
+        together: int,
         max_tokens: int,
         sampling: Sampling,
         raw: bool,
-        constraint: Callable[[int], Constraint] | None,
-        on_text: Callable[[str], None] | None,
+        constraint: ConstraintFactory | None,
+        *,
+        on_text: Callable[[int, str], None] | None = None,
+        on_answer: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
         _check(sampling, max_tokens)
         tokens = [self.prompt_tokens(prompt, raw=raw) for prompt in prompts]
         streams = [self.builder.stream() for _ in prompts]
         answers = [_Answer(len(prompt)) for prompt in tokens]
+        read_first = sum(len(prompt) for prompt in tokens[:together])
+        finished: list[Generation] = []
         clock = _Clock()
         events = self.model.generate(
             tokens,
             max_tokens=max_tokens,
             end_tokens=self.builder.end_tokens,
             sampling=sampling,
-            constraint=None if constraint is None else constraint(max_tokens),
+            constraint=None if constraint is None else constraint(range(len(prompts)), max_tokens),
+            together=together,
         )
         for event in clock.timed(events):
             answer, stream = answers[event.sequence], streams[event.sequence]
@@ -147,8 +144,12 @@ class LanguageModel:
                 piece += stream.finish()
             answer.text += piece
             if piece and on_text is not None:
-                on_text(piece)
-        return [answer.finished(clock, sum(map(len, tokens))) for answer in answers]
+                on_text(event.sequence, piece)
+            while len(finished) < len(answers) and answers[len(finished)].stopped is not None:
+                finished.append(answers[len(finished)].finished(clock, read_first))
+                if on_answer is not None:
+                    on_answer(len(finished) - 1, finished[-1])
+        return finished
 
 
 @dataclass(slots=True)
@@ -158,9 +159,10 @@ class _Answer:
     prompt_tokens: int
     generated_tokens: int = 0
     text: str = ""
-    stopped: Literal["end", "limit"] = "limit"
+    stopped: Literal["end", "limit"] | None = None
 
     def finished(self, clock: _Clock, prompt_tokens_together: int) -> Generation:
+        assert self.stopped is not None
         return Generation(
             text=self.text,
             prompt_tokens=self.prompt_tokens,

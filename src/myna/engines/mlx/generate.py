@@ -130,6 +130,7 @@ def generate(
     end_tokens: frozenset[int],
     sampling: Sampling,
     constraint: Constraint | None,
+    together: int | None = None,
 ) -> Iterator[TokenEvent]:
     """See `engines.base.Model.generate`. Raises `PromptError` for an empty prompt."""
     if any(len(prompt) == 0 for prompt in prompts):
@@ -137,24 +138,26 @@ def generate(
     if max_tokens < 1 or not prompts:
         return
     chooser = Chooser(prompts, sampling, constraint)
-    live = list(range(len(prompts)))
-    caches, hidden = _prefill(model, prompts)
-    for generated in range(1, max_tokens + 1):
-        tokens = chooser.choose(live, _MlxLogits(model.head.logits(hidden)))
-        kept = []
-        for row, (sequence, token) in enumerate(zip(live, tokens, strict=True)):
-            stopped: Literal["end", "limit"] | None = (
-                "end" if token in end_tokens else "limit" if generated == max_tokens else None
-            )
-            if stopped is None:
-                kept.append(row)
-            yield TokenEvent(sequence, token, stopped)
-        if not kept:
-            return
-        if len(kept) < len(live):
-            caches.keep(kept)
-            live, tokens = [live[row] for row in kept], [tokens[row] for row in kept]
-        hidden = caches.step(tokens)
+    at_a_time = together or len(prompts)
+    for start in range(0, len(prompts), at_a_time):
+        live = list(range(start, min(start + at_a_time, len(prompts))))
+        caches, hidden = _prefill(model, [prompts[sequence] for sequence in live])
+        for generated in range(1, max_tokens + 1):
+            tokens = chooser.choose(live, _MlxLogits(model.head.logits(hidden)))
+            kept = []
+            for row, (sequence, token) in enumerate(zip(live, tokens, strict=True)):
+                stopped: Literal["end", "limit"] | None = (
+                    "end" if token in end_tokens else "limit" if generated == max_tokens else None
+                )
+                if stopped is None:
+                    kept.append(row)
+                yield TokenEvent(sequence, token, stopped)
+            if not kept:
+                break
+            if len(kept) < len(live):
+                caches.keep(kept)
+                live, tokens = [live[row] for row in kept], [tokens[row] for row in kept]
+            hidden = caches.step(tokens)
 
 
 def _prefill(model: MlxModel, prompts: Sequence[NDArray[np.int32]]) -> tuple[_Caches, mx.array]:

@@ -193,6 +193,7 @@ class MlxModel:
         end_tokens: frozenset[int],
         sampling: Sampling,
         constraint: Constraint | None = None,
+        together: int | None = None,
     ) -> Iterator[TokenEvent]:
         """See `engines.base.Model`."""
         self._dropout.keys = None
@@ -204,6 +205,7 @@ class MlxModel:
                 end_tokens=end_tokens,
                 sampling=sampling,
                 constraint=constraint,
+                together=together,
             )
 
     # State

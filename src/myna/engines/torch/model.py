@@ -192,6 +192,7 @@ class TorchModel:
         end_tokens: frozenset[int],
         sampling: Sampling,
         constraint: Constraint | None = None,
+        together: int | None = None,
     ) -> Iterator[TokenEvent]:
         """See `engines.base.Model`."""
         with _memory_errors(self.device):
@@ -202,6 +203,7 @@ class TorchModel:
                 end_tokens=end_tokens,
                 sampling=sampling,
                 constraint=constraint,
+                together=together,
             )
 
     # State

@@ -1,7 +1,7 @@
-"""A model's answers to questions, batch by batch, through the one prompt builder.
+"""A model's answers to questions, part by part, through the one prompt builder.
 
-Batches are cut from the list of questions the same way every time, so that a scoring that goes on where it was asks
-the model what an uninterrupted one would have. Knows no SQL.
+Parts are cut from the list of questions the same way every time, so that a scoring that goes on where it was asks the
+model what an uninterrupted one would have. Knows no SQL.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from myna.generation import ConstraintFactory, LanguageModel, load
+from myna.generation import ConstraintFactory, Generation, LanguageModel, load
 from myna.models.adapters import read_adapter
 from myna.models.files import content_hash, find
 from myna.prompts.builder import PromptBuilder
@@ -21,6 +21,9 @@ from myna.text2sql.constraint import Constrainer
 from myna.text2sql.scoring.holding import Holding
 from myna.text2sql.scoring.journal import Journal
 from myna.text2sql.scoring.questions import Question, Questions
+
+_BATCHES = 8
+"""Batches in a part: while few questions of the one are still being answered, those of the next begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ def answer_questions(asked: Questions, answering: Answering, journal: Journal, t
     constrained, `DataError` and `DatabaseError`.
     """
     questions = asked.questions
-    batches = [batch for batch in _batches(questions, answering.batch_size) if not journal.answers.keys() >= set(batch)]
-    if not batches:
+    parts = [part for part in _parts(questions, answering.batch_size) if not journal.answers.keys() >= set(part)]
+    if not parts:
         return
     model = load(
         answering.model,
@@ -78,33 +81,38 @@ def answer_questions(asked: Questions, answering: Answering, journal: Journal, t
     )
     with ExitStack() as opened:
         hold = _holder(model, asked, answering, opened)
-        for batch in batches:
-            prompts = [questions[index].prompt for index in batch]
-            generated = model.generate_many(
+        for part in parts:
+
+            def keep(place: int, answer: Generation, part: Sequence[int] = part) -> None:
+                if part[place] not in journal.answers:
+                    journal.answer(part[place], answer.text)
+                    told(len(journal.answers))
+
+            prompts = [questions[index].prompt for index in part]
+            model.generate_many(
                 prompts,
                 max_tokens=answering.max_tokens,
                 raw=isinstance(prompts[0], str),
-                batch_size=len(prompts),
-                constraint=hold([questions[index] for index in batch]),
+                batch_size=answering.batch_size,
+                constraint=hold([questions[index] for index in part]),
+                on_answer=keep,
             )
-            for index, answer in zip(batch, generated, strict=True):
-                journal.answer(index, answer.text)
-            told(len(journal.answers))
 
 
 def _holder(
     model: LanguageModel, asked: Questions, answering: Answering, opened: ExitStack
 ) -> Callable[[Sequence[Question]], ConstraintFactory | None]:
-    """Return what gives the constraint of a batch; what it opens is closed with `opened`."""
+    """Return what gives the constraint of a part; what it opens is closed with `opened`."""
     if answering.constrain == "off":
         return lambda _: None
     constrainer = Constrainer(model.builder)
     holding = opened.enter_context(Holding(asked.places, answering.constrain))
-    return lambda batch: constrainer.hold([holding.grammar(question) for question in batch])
+    return lambda part: constrainer.hold([holding.grammar(question) for question in part])
 
 
-def _batches(questions: Sequence[Question], size: int) -> Iterator[list[int]]:
-    """Yield the places of questions that are answered together: texts to go on with apart from conversations."""
+def _parts(questions: Sequence[Question], batch_size: int) -> Iterator[list[int]]:
+    """Yield the places of questions that the model is given together: texts to go on with apart from conversations."""
+    size = batch_size * _BATCHES
     for is_text in (True, False):
         places = [index for index, question in enumerate(questions) if isinstance(question.prompt, str) == is_text]
         yield from (places[start : start + size] for start in range(0, len(places), size))
