@@ -221,9 +221,15 @@ def test_answers_are_held_to_the_schema_or_the_content_or_nothing(school: Databa
     assert "'Eve'" in content
 
 
-def test_free_values_are_said_where_nothing_of_the_question_is_in_the_database(school: Database) -> None:
-    with Asker(school, Scripted(RIGHT), constrain="content") as asker:
+def test_a_free_value_is_said_where_nothing_of_the_question_is_in_the_database(school: Database) -> None:
+    with Asker(school, Scripted(RIGHT, "SELECT name FROM students")) as asker:
         assert "free" in asker.ask("Who is the tallest?").notes[0]
+        assert asker.ask("What are their names?").notes == ()
+
+
+def test_where_nobody_chose_answers_are_held_to_content_if_cells_may_be_looked_at(school: Database) -> None:
+    assert asked(school, RIGHT)[1].grammars == asked(school, RIGHT, constrain="content")[1].grammars
+    assert asked(school, RIGHT, values=False)[1].grammars == asked(school, RIGHT, constrain="schema")[1].grammars
 
 
 class _Unheld(Scripted):
@@ -249,6 +255,8 @@ def test_what_cannot_be_held_to_the_schema_answers_freely_and_says_so(school: Da
         answer = asker.ask(QUESTION)
     assert answer.sql == RIGHT
     assert "not held to the schema" in answer.notes[0]
+    with Asker(school, _Unheld("SELECT agee FROM students", RIGHT, large=large)) as asker:
+        assert asker.ask(QUESTION).repairs == 1
     with pytest.raises((ResourceError, MissingDependency)):  # noqa: SIM117 -- who asked for it is told
         with Asker(school, _Unheld(RIGHT, large=large), constrain="schema") as asker:
             asker.ask(QUESTION)

@@ -2,6 +2,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,8 +119,20 @@ def test_only_the_tables_asked_for_are_searched(index):
     assert index.find("wang junjian", tables=()) == []
 
 
-def test_no_more_matches_are_given_than_asked_for(index):
-    assert len(index.matches("wang junjian, li na, york, university a", limit=2)) == 2
+def test_three_matches_of_a_column_and_ten_in_all_are_given(tmp_path):
+    path = tmp_path / "rivers.sqlite"
+    rows = (
+        ("Amazon", "Congo", "Danube", "Elbe"),
+        ("Ganges", "Indus", "Loire", "Mekong"),
+        ("Niger", "Rhine", "Thames", "Volga"),
+        ("Yukon", "Zambezi", "Orinoco", "Tigris"),
+    )
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE rivers (a TEXT, b TEXT, c TEXT, d TEXT)")
+        connection.executemany("INSERT INTO rivers VALUES (?, ?, ?, ?)", rows)
+    with Database.open(path) as database, ValueIndex.open(database, folder=tmp_path) as index:
+        assert len(index.matches("Amazon, Ganges, Niger and Yukon")) == 3
+        assert len(index.matches(", ".join(name for row in rows for name in row))) == 10
 
 
 def test_secrets_are_not_in_the_index(index, tmp_path):

@@ -78,8 +78,18 @@ def test_a_number_says_where_it_is():
     ]
 
 
-def test_dates_are_found_as_iso_writes_them():
-    assert dates("between 2020-01-02 and 2021-12-31, not 12020-01-020") == ["2020-01-02", "2021-12-31"]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("between 2020-01-02 and 2021-12-31, not 12020-01-020", ["2020-01-02", "2021-12-31"]),
+        ("seen after July 14, 2024 and before 3 Aug 2024", ["2024-07-14", "2024-08-03"]),
+        ("on the 1st of may 2024 or Sep. 2nd, 2024", ["2024-05-01", "2024-09-02"]),
+        ("早于2024年10月26日", ["2024-10-26"]),
+        ("31 February 2024, the marching of 3 2024", []),
+    ],
+)
+def test_days_are_found_however_they_are_written(text, expected):
+    assert dates(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
@@ -20,7 +22,21 @@ _WORD = re.compile(rf"(?P<number>{_NUMBER})|[{_HAN}]|(?:(?![{_HAN}])[^\W\d_])+|[
 _NAME_PARTS = re.compile(
     rf"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[{_HAN}]|[^\W\d_]+?(?=[{_HAN}]|\b|_)"
 )
-_ISO_DATE = re.compile(r"(?<![0-9])[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_MONTH_NUMBERS = {month[:3].casefold(): number for number, month in enumerate(MONTHS, 1)}
+_MONTH = "(?:" + "|".join(f"{month[:3]}(?:{month[3:]})?" for month in MONTHS) + r")\b\.?"
+_DATES = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?<![0-9])(?P<year>[0-9]{4})(?:-|年)(?P<month>[0-9]{1,2})(?:-|月)(?P<day>[0-9]{1,2})(?![0-9])",
+        rf"(?<![0-9])(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month>{_MONTH}),? (?P<year>[0-9]{{4}})(?![0-9])",
+        rf"\b(?P<month>{_MONTH}) (?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?,? (?P<year>[0-9]{{4}})(?![0-9])",
+    )
+]
+"""2020-01-31, 2020年1月31日, 31 January 2020, Jan 31st, 2020."""
 _STOP_WORDS_IN_ENGLISH = (
     "a about after all also am an and any are as at be been before being both but by can could did do does each "
     "every few find for from get give had has have he her here him his how i if in into is it its just least less "
@@ -170,8 +186,14 @@ def numbers(text: str) -> list[Number]:
 
 
 def dates(text: str) -> list[str]:
-    """Return the dates in a text that are written as ISO 8601 does: 2020-01-31."""
-    return list(dict.fromkeys(_ISO_DATE.findall(text)))
+    """Return the days that a text names, in English, in Chinese or as ISO 8601 does, in that form: 2020-01-31."""
+    found = []
+    for match in sorted((match for pattern in _DATES for match in pattern.finditer(text)), key=re.Match.start):
+        name = match["month"]
+        month = int(name) if name.isdecimal() else _MONTH_NUMBERS[name[:3].casefold()]
+        with suppress(ValueError):  # the 31st of February is no day
+            found.append(date(int(match["year"]), month, int(match["day"])).isoformat())
+    return list(dict.fromkeys(found))
 
 
 def as_number(digits: str) -> int | float:

@@ -8,6 +8,7 @@ talked into can do more than read. Knows no terminal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ Listener: TypeAlias = Callable[[Progress, str], None]
 """Is told what begins, with the SQL that runs or the error that is mended."""
 
 _REPAIR = "The database says: {error}\nAnswer with one corrected query only."
+_FREE = "nothing in the question is a value of the database, so the condition was free to hold any"
+_CONDITION = re.compile(r"\b(WHERE|HAVING)\b", re.IGNORECASE)
 _LONGEST_ERROR = 300
 """Characters of a database's error that a model is given."""
 
@@ -106,21 +109,28 @@ class Asker:
         self._repairs = repairs
         self.listener: Listener = listener or (lambda progress, detail: None)
         self._chosen = constrain is not None
-        constrain, self._notes = _what_can_be_had(constrain, answerer)
-        self._briefer = Briefer(database, answerer.prompt_settings, constrain=constrain, values=values)
+        held, self._notes = _what_can_be_had(constrain, answerer, values=values)
+        try:
+            self._briefer = Briefer(database, answerer.prompt_settings, constrain=held, values=values)
+        except MissingDependency:
+            if self._chosen:
+                raise
+            self._briefer = Briefer(database, answerer.prompt_settings, constrain="schema", values=values)
 
     def ask(self, question: str) -> Answer:
         """Answer a question. Raises what `ask` raises but for model and adapter."""
         briefing = self.brief(question)
         self.listener("answering", question)
-        texts, notes = self._answers(briefing)
+        texts, held, notes = self._answers(briefing)
         # a text that came twice is judged once
         judged = {text: self._judge(text, 0) for text in dict.fromkeys(texts)}
         candidates = [judged[text] for text in texts]
         chosen = vote(candidates, self.database.dialect)
-        candidate, agreed = chosen or (self._repaired(briefing, nearest(candidates)), 0)
+        candidate, agreed = chosen or (self._repaired(briefing, held, nearest(candidates)), 0)
         if agreed == 0 and candidate.result is not None:
             agreed = 1
+        if briefing.free and candidate.sql is not None and _CONDITION.search(candidate.sql):
+            notes = (*notes, _FREE)
         return Answer(
             question,
             candidate.sql,
@@ -151,21 +161,22 @@ class Asker:
     ) -> None:
         self.close()
 
-    def _answers(self, briefing: Briefing) -> tuple[list[str], tuple[str, ...]]:
-        """Return the model's answers, free ones where its constraint proves too large and nobody asked for it."""
+    def _answers(self, briefing: Briefing) -> tuple[list[str], str | None, tuple[str, ...]]:
+        """Return the model's answers, free ones where its constraint proves too large and nobody asked for it; the
+        grammar that they were held to; and what a person should know."""
         try:
             texts = self._answerer.answers(briefing.messages, count=self._samples, grammar=briefing.grammar)
         except ResourceError as error:
             if briefing.grammar is None or self._chosen:
                 raise
             texts = self._answerer.answers(briefing.messages, count=self._samples, grammar=None)
-            return texts, (*self._notes, f"the answer was not held to the schema: {error}")
-        return texts, self._notes
+            return texts, None, (*self._notes, f"the answer was not held to the schema: {error}")
+        return texts, briefing.grammar, self._notes
 
     def _judge(self, text: str, repairs: int) -> Candidate:
         return judge(text, self.database, repairs=repairs, running=lambda sql: self.listener("running", sql))
 
-    def _repaired(self, briefing: Briefing, failed: Candidate) -> Candidate:
+    def _repaired(self, briefing: Briefing, held: str | None, failed: Candidate) -> Candidate:
         """Give the database's words back to the model until a query runs or repairs are spent.
 
         Returns the query that runs, else the one that came nearest.
@@ -177,7 +188,7 @@ class Asker:
             error = " ".join(str(last.error).split())[:_LONGEST_ERROR]
             self.listener("repairing", error)
             conversation += _turn(last.sql or last.text, error)
-            (text,) = self._answerer.answers(conversation, count=1, grammar=briefing.grammar)
+            (text,) = self._answerer.answers(conversation, count=1, grammar=held)
             tried.append(self._judge(text, number))
             if tried[-1].result is not None:
                 return tried[-1]
@@ -192,8 +203,10 @@ def _turn(answer: str, error: str) -> Sequence[Message]:
     )
 
 
-def _what_can_be_had(constrain: Constrain | None, answerer: Answerer) -> tuple[Constrain, tuple[str, ...]]:
-    """Return how to constrain; where nobody chose, that is what can be had, with a note of what can't."""
+def _what_can_be_had(
+    constrain: Constrain | None, answerer: Answerer, *, values: bool
+) -> tuple[Constrain, tuple[str, ...]]:
+    """Return how to constrain; where nobody chose, what measures best and can be had, with a note of what can't."""
     if constrain == "off":
         return "off", ()
     try:
@@ -202,7 +215,7 @@ def _what_can_be_had(constrain: Constrain | None, answerer: Answerer) -> tuple[C
         if constrain is not None:
             raise
         return "off", (f"answers are not held to the schema: {error}",)
-    return constrain or "schema", ()
+    return constrain or ("content" if values else "schema"), ()
 
 
 def _check(samples: int, repairs: int) -> None:

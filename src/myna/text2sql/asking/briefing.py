@@ -24,17 +24,21 @@ Constrain: TypeAlias = Literal["off", "schema", "content"]
 """What answers are held to: nothing, the schema, or also the values that the tables have and the question names."""
 
 _SHOWN = 5
-_FREE = "nothing in the question is a value of the database, so conditions were free to hold any"
 
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """What goes to the model for one question. schema: what the prompt shows of it. notes: for a person."""
+    """What goes to the model for one question.
+
+    schema: what the prompt shows of it. notes: for a person. free: conditions were to be held to what the question
+    names, and it names nothing that the database has, so that they may hold any value.
+    """
 
     messages: tuple[Message, ...]
     schema: Schema
     grammar: str | None
     notes: tuple[str, ...] = ()
+    free: bool = False
 
 
 class Briefer:
@@ -62,31 +66,31 @@ class Briefer:
     def brief(self, question: str) -> Briefing:
         """Return the briefing for a question."""
         prompt = self._prompter.prompt(question)
-        held, notes = self._grammar(question, prompt.shown.schema)
-        notes = (*self._notes, *_left_out(prompt.shown), *notes)
-        return Briefing(prompt.messages, prompt.shown.schema, held, notes)
+        notes = [*self._notes, *_left_out(prompt.shown)]
+        held, free = self._grammar(question, prompt.shown.schema, notes)
+        return Briefing(prompt.messages, prompt.shown.schema, held, tuple(notes), free)
 
     def close(self) -> None:
         """Close the index of values; harmless when called twice."""
         if self._index is not None:
             self._index.close()
 
-    def _grammar(self, question: str, schema: Schema) -> tuple[str | None, tuple[str, ...]]:
-        """Return the grammar of the answer, and what a person should know of it."""
+    def _grammar(self, question: str, schema: Schema, notes: list[str]) -> tuple[str | None, bool]:
+        """Return the grammar of the answer, and whether it is free where it should not be; adds to `notes`."""
         if self._constrain == "off":
-            return None, ()
-        notes = []
+            return None, False
         found = self._index.matches(question) if self._index is not None and len(schema.tables) > MAX_TABLES else ()
         near = nearest_tables(schema, question, count=MAX_TABLES, values=found)
         if near is not schema:
             schema = near
             notes.append(f"the answer was held to the {len(schema.tables)} tables nearest to the question")
         values: Values | None = None
+        free = False
         if self._constrain == "content" and self._index is not None:
             named = contents(self._index, schema, question)
-            values = None if named.free else named.values
-            notes += [_FREE] if named.free else []
-        return grammar(schema, dialect=self._database.dialect, values=values), tuple(notes)
+            free = named.free
+            values = None if free else named.values
+        return grammar(schema, dialect=self._database.dialect, values=values), free
 
 
 def _left_out(relevant: Relevant) -> tuple[str, ...]:

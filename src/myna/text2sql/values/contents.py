@@ -1,8 +1,9 @@
 """What conditions may say in decoding constrained by content: the literals that the question names and a column has.
 
-An equality takes a cell of its column that the question names; a comparison takes a number of the question. A column
-that can't be so filled stands in no such condition. Limits nothing where the index can't know: columns that it has not,
-or not completely. Measured by benchmarks/values.py.
+An equality takes a cell of its column that the question names; a comparison takes a number of the question, or the
+first day of a year in it or of that year's months. A column that can't be so filled stands in no such condition. LIKE
+takes any text. Limits nothing where the index can't know: columns that it has not, or not completely. Measured by
+benchmarks/values.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from myna.text2sql.grammar import Literal, Values
 from myna.text2sql.values.index import ValueIndex
 from myna.text2sql.words import dates, numbers
 
+_YEARS = range(1000, 3000)
 _FLAG_VALUES = 3
 _ROWS_OF_A_FLAG = 20
 """A column of so few values in so many rows is a flag, which questions mean without saying its value: "married"."""
@@ -44,9 +46,16 @@ def contents(index: ValueIndex, schema: Schema, question: str) -> Contents:
         indexed = index.columns[found.column]
         if (place := (indexed.table, indexed.name)) in equal and found.value not in equal[place]:
             equal[place].append(found.value)
+    if any(column.kind == "date" for column in shown.values()):
+        compared += [day for year in named if year in _YEARS for day in _first_days(int(year))]
     if not compared and not any(equal.values()):
         return Contents(Values(), free=True)
     for number, each in enumerate(index.columns):
         if each.values <= _FLAG_VALUES and each.rows >= _ROWS_OF_A_FLAG and (place := (each.table, each.name)) in equal:
             equal[place] = list(dict.fromkeys([*equal[place], *index.values_of(number)]))
     return Contents(Values(equal, compared), free=False)
+
+
+def _first_days(year: int) -> list[str]:
+    """Return the days between which a year, and each of its months, lies: "in March 2014" is two comparisons."""
+    return [f"{year:04}-{month:02}-01" for month in range(1, 13)] + [f"{year + 1:04}-01-01"]

@@ -30,6 +30,7 @@ from myna.text2sql.words import name_words, singular, words
 
 LONGEST_QUESTION = 2_000
 """Characters of a question that are looked at."""
+_MOST_MATCHES = 10
 _OF_A_COLUMN = 3
 """Matches of one column that are given; more is a choice that the words don't make."""
 
@@ -110,8 +111,8 @@ class ValueIndex:
         fill(connection, cells)
         return cls(connection, None)
 
-    def matches(self, question: str, *, limit: int = 10) -> tuple[ValueMatch, ...]:
-        """Return the cells that a question names, those named by most of its letters first.
+    def matches(self, question: str) -> tuple[ValueMatch, ...]:
+        """Return the cells that a question names, those named by most of its letters first, ten at most.
 
         What a longer match covers is left out ("York" in "New York"), and so are words like "the".
         """
@@ -130,7 +131,7 @@ class ValueIndex:
             match = ValueMatch(column.table, column.name, found.value, round(found.score, 3), found.start, found.stop)
             ranked.append(((found.start - found.stop, -found.score, not is_named, found.column), match))
         ranked.sort(key=lambda each: each[0])
-        return tuple(_chosen(match for _, match in ranked))[:limit]
+        return tuple(_chosen(match for _, match in ranked))[:_MOST_MATCHES]
 
     def find(self, question: str, *, tables: Collection[str] | None = None) -> list[Found]:
         """Return every cell that some words of a question name, also words that a longer match covers.

@@ -28,21 +28,8 @@ from myna.builders.database.query import (
 )
 from myna.builders.database.vocabulary import is_membership, is_place, scale_of
 from myna.builders.database.words import head_and_rest, plural, with_article, word_set
+from myna.text2sql.words import MONTHS
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _BARE = re.compile(r"[A-Z0-9][\w.'’&/-]*(?: (?:of|the|de|la|and|&|[A-Z0-9][\w.'’&/-]*)){0,4}")
 _BIRTHS = frozenset(("date of birth", "birth date", "birthday", "birth year", "year of birth"))
@@ -104,7 +91,7 @@ class Conditions:
         if isinstance(value, str):
             date = _DATE.fullmatch(value)
             if date and words.profile.role == "date":
-                spelt = f"{_MONTHS[int(date[2]) - 1]} {int(date[3])}, {date[1]}" if 0 < int(date[2]) < 13 else value
+                spelt = f"{MONTHS[int(date[2]) - 1]} {int(date[3])}, {date[1]}" if 0 < int(date[2]) < 13 else value
                 return spelt if self._spelt_dates else value
             number_like = words.profile.role in ("date", "measure") or value.isdigit()
             bare = number_like or (_BARE.fullmatch(value) and not self._quotes and value[-1] != ".")
@@ -294,7 +281,7 @@ class Conditions:
         if condition.part == "month":
             if condition.operator != "=" or not 0 < condition.value < 13:
                 return []
-            text = _MONTHS[condition.value - 1] + (f" {condition.of}" if condition.of is not None else "")
+            text = MONTHS[condition.value - 1] + (f" {condition.of}" if condition.of is not None else "")
         else:
             text = str(condition.value)
         ways = [self._whose(condition.column, forms.IN_YEAR[condition.operator], v=text)]
