@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from myna.builders.database.build import build_database
+from myna.builders.database.private import Disguise
+from myna.builders.database.query import Aggregate, ColumnOf, DatePart, Having
 from myna.data.folder import open_folder
 from myna.databases import Database
 from myna.errors import DataError, RecipeError
@@ -138,6 +140,20 @@ def test_private_data_holds_no_text_of_the_database(school: Path, tmp_path: Path
     for name in (*SCHOOLS, *NAMES, "City 1"):
         assert name not in text
     assert "WHERE" in text
+
+
+def test_private_queries_keep_no_total_and_no_year_of_the_database() -> None:
+    age, born = ColumnOf("students", "age"), ColumnOf("students", "born")
+    having = Having(Aggregate("avg", age), ">", 15.25)
+    year, month = DatePart(born, "year", "=", 2009), DatePart(born, "month", "=", 3, of=2009)
+    made = [[Disguise(seed).of(part) for part in (having, year, month)] for seed in range(5)]
+    assert all(each[0].value != 15.25 and each[2].value == 3 for each in made)
+    assert {each[1].value for each in made} != {2009} != {each[2].of for each in made}
+
+
+def test_own_pairs_are_not_taken_where_values_have_to_stay_private(school: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="values private makes up no values for your own pairs"):
+        build_database(school, tmp_path / "data", examples=tmp_path / "own.csv", values="private")
 
 
 def test_a_glossary_gives_names_and_an_unknown_column_is_refused(school: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from myna.cli.cells import visible
 from myna.cli.flags import COMMON, Common, UsageError
 
 if TYPE_CHECKING:
@@ -396,7 +397,7 @@ def show_built(built: Built) -> dict[str, Any]:
     counts = ", ".join(f"{split} {count:,}" for split, count in built.counts.items())
     print(f"{built.folder}: {counts}")
     for reason, count in built.skipped.items():
-        print(f"Left out {count:,}: {reason}")
+        print(f"Left out {count:,}: {visible(reason)}")
     for note in built.notes:
-        print(f"Note: {note}")
+        print(f"Note: {visible(note)}")
     return built.as_dict()

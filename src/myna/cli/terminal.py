@@ -55,7 +55,8 @@ def report_error(kind: str, message: str, *, as_json: bool) -> None:
     elif kind == "Interrupted":  # what the user asked for is no error
         sys.stderr.write(f"{message}\n")
     else:
-        sys.stderr.write(f"{emphasis('error:', '1;31', sys.stderr)} {message}\n")
+        # a database's own words may stand in it
+        sys.stderr.write(f"{emphasis('error:', '1;31', sys.stderr)} {message.translate(_STEERING)}\n")
 
 
 def write_json(value: Any) -> None:

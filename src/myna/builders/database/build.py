@@ -87,6 +87,10 @@ def build_database(
     if size < 1:
         raise RecipeError(f"--size {size}: expected at least 1 pair")
     settings = PromptSettings(samples=samples)
+    if values == "private" and examples is not None:
+        raise RecipeError(
+            f"--examples {examples}: --values private makes up no values for your own pairs; give one of both"
+        )
     if values == "private":
         settings = settings.without_values()
     languages: tuple[Language, ...] = ("en", "zh") if language == "both" else (language,)

@@ -1,7 +1,7 @@
 """Queries with made-up values: `--values private` lets an adapter be shared without the data it was made from.
 
 A `Query` goes in and comes out with every literal replaced by one of the same type and shape; the same value always
-becomes the same made-up one. Limits and numbers of groups stay: they are the question's own. Knows no words.
+becomes the same made-up one. Limits, counts and months stay: they are the question's own. Knows no words.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ class Disguise:
         """Return a query, or a part of one, with made-up values."""
         if isinstance(part, tuple):
             return tuple(self.of(each) for each in part)  # type: ignore[return-value]  # it is a tuple of the same parts
-        if not is_dataclass(part) or isinstance(part, Order | Having | DatePart):
+        if not is_dataclass(part) or isinstance(part, Order):
             return part
         changed: dict[str, Any] = {each.name: self.of(getattr(part, each.name)) for each in fields(part)}
         match part:
             case Comparison():
                 changed["value"] = self._value(part.value)
+            case Having() if part.aggregate.function != "count":
+                changed["value"] = self._value(part.value)
+            case DatePart() if part.part == "year":
+                changed["value"] = self._value(part.value)
+            case DatePart() if part.of is not None:
+                changed["of"] = self._value(part.of)
             case Between():
                 low, high = self._value(part.low), self._value(part.high)
                 changed["low"], changed["high"] = sorted((low, high), key=lambda value: (isinstance(value, str), value))
