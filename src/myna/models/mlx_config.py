@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from myna.errors import ModelError
+from myna.models.packed import ENTRIES as PACKING_ENTRIES
 
 _ADDED = "added_for_mlx_lm"
 """The key that lists what was added, so that it can be taken away again."""
-
-_PACKING = ("quantization", "quantization_config")
 
 _WINDOWS_LEFT_OUT = {"mistral": "sliding_window", "gemma2": "sliding_window", "qwen2": "use_sliding_window"}
 """Architectures whose windows mlx-lm leaves out, by the setting that switches them on."""
@@ -42,7 +41,7 @@ def for_mlx_lm(config: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
 
 def for_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without what `for_mlx_lm` added, and without how weights were packed."""
-    dropped = {*config.get(_ADDED, ()), _ADDED, *_PACKING}
+    dropped = {*config.get(_ADDED, ()), _ADDED, *PACKING_ENTRIES}
     return {key: value for key, value in config.items() if key not in dropped}
 
 
