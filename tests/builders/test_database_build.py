@@ -134,6 +134,20 @@ def test_own_examples_are_run_first_and_those_that_fail_are_named(school: Path, 
     assert "own.jsonl:3: refused" in notes
 
 
+def test_an_own_question_with_two_answers_is_left_out_and_one_that_comes_twice_is_kept_once(
+    school: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.jsonl"
+    youngest, oldest = (f"SELECT name FROM students ORDER BY age {way} LIMIT 1" for way in ("ASC", "DESC"))
+    pairs = [("Who?", youngest), ("who", oldest), ("Who is the oldest?", oldest), ("who is  the oldest", oldest)]
+    own.write_text("".join(json.dumps({"question": q, "sql": sql}) + "\n" for q, sql in pairs), "utf-8")
+    built = build_database(school, tmp_path / "data", size=20, examples=own)
+    asked = [question(line).casefold() for line in every(lines(built.folder))]
+    assert sum(text.startswith("who is the oldest") for text in asked) == 1
+    assert not {"who", "who?"} & set(asked)
+    assert built.skipped["questions that could mean two queries"] >= 2
+
+
 def test_private_data_holds_no_text_of_the_database(school: Path, tmp_path: Path) -> None:
     built = build_database(school, tmp_path / "data", size=200, language="both", values="private")
     text = "\n".join((built.folder / f"{split}.jsonl").read_text("utf-8") for split in built.counts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,12 +179,12 @@ def _say(
                 yield pairs[turn]
 
 
-def _unambiguous(pairs: Iterator[_Pair], taken: set[str], writer: FolderWriter) -> list[_Pair]:
+def _unambiguous(pairs: Iterable[_Pair], taken: Collection[str], writer: FolderWriter) -> list[_Pair]:
     """Leave out questions that stand there already, and those that different queries would have."""
     by_question: defaultdict[str, list[_Pair]] = defaultdict(list)
     for pair in pairs:
-        by_question[" ".join(pair.question.lower().split())].append(pair)
-    known = {" ".join(question.lower().split()) for question in taken}
+        by_question[_folded(pair.question)].append(pair)
+    known = {_folded(question) for question in taken}
     kept = []
     for question, same in by_question.items():
         if question in known or len({pair.sql for pair in same}) > 1:
@@ -192,6 +192,10 @@ def _unambiguous(pairs: Iterator[_Pair], taken: set[str], writer: FolderWriter) 
         else:
             kept.append(same[0])
     return kept
+
+
+def _folded(question: str) -> str:
+    return " ".join(question.casefold().split()).rstrip(" .?!。？！")
 
 
 def _own_pairs(path: Path, database: Database, shares: Shares, seed: int, writer: FolderWriter) -> list[_Pair]:
@@ -216,7 +220,7 @@ def _own_pairs(path: Path, database: Database, shares: Shares, seed: int, writer
         raise DataError(
             f"{path}: no pair in it can be used; the first: {failing[0] if failing else 'the file is empty'}"
         )
-    return pairs
+    return _unambiguous(pairs, (), writer)
 
 
 def _as_learnt(sql: str, database: Database) -> str:
