@@ -62,7 +62,7 @@ def main() -> None:
                     yield from (message["content"] for message in json.loads(line)["messages"])
 
     made = tokenizer(texts())
-    made.save_pretrained(out)
+    made.save_pretrained(out, save_jinja_files=False)  # the chat template is part of tokenizer_config.json
     end = made.convert_tokens_to_ids(ROLES[0])
     config = LlamaConfig(
         hidden_size=256,

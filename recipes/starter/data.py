@@ -1,11 +1,11 @@
 """Make the starter's training data: `train.jsonl` in the order in which it is learnt, `valid.jsonl`, `data.json`.
 
-    python recipes/starter/data.py SOURCES WIKISQL OUT --passes 4
+    python recipes/starter/data.py SOURCES WIKISQL OUT
 
 SOURCES is the folder that `make starter` fills: what `myna data` built of WikiSQL, Spider, sql-create-context and
 generated databases. A pass tells everything once, each time a little differently; groups of questions that share a
-schema stand together, so that training computes the schema once. OUT/last has the last pass, for the end of training;
-OUT/first the others.
+schema stand together, so that training computes the schema once. OUT/first, OUT/second and OUT/third have what the
+three parts of training learn.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from myna.text2sql.values import ValueIndex, hints
 Conversation = list[dict[str, str]]
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 """Spider's training databases that the starter never sees; it is scored on pairs that are generated from them."""
-_GENERATED_SHARE = 0.45
-"""Of the generated pairs, in one pass."""
+_PARTS = {"first": ((0, 1), 0.45), "second": ((2,), 0.75), "third": ((3, 4), 0.75)}
+"""The passes of each part, and the share of the generated pairs that a pass tells."""
 
 
 class Sources:
@@ -61,7 +61,7 @@ class Sources:
             if _key(json.loads(line)["messages"][1]["content"]) not in unseen
         ]
 
-    def told(self, number: int) -> Iterator[list[Conversation]]:
+    def told(self, number: int, *, share: float) -> Iterator[list[Conversation]]:
         """Yield the groups of one pass, in the order in which they are learnt."""
         chance = random.Random(f"pass {number}")
         groups = list(self.without_database) if number % 2 == 0 else []
@@ -70,7 +70,7 @@ class Sources:
         for schema, pairs in self.spider:
             groups += databases.conversations(schema, pairs, chance)
         for schema, pairs in self.generated:
-            part = [pair for pair in pairs if chance.random() < _GENERATED_SHARE]
+            part = [pair for pair in pairs if chance.random() < share]
             groups += databases.conversations(schema, part, chance)
         chance.shuffle(groups)
         yield from groups
@@ -129,12 +129,10 @@ def main() -> None:
     parser.add_argument("sources", type=Path)
     parser.add_argument("wikisql", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--passes", type=int, default=4)
     arguments = parser.parse_args()
     sources = Sources(arguments.sources, arguments.wikisql)
-    last = arguments.passes - 1
-    for name, numbers in (("first", range(last)), ("last", range(last, arguments.passes))):
-        told = (group for number in numbers for group in sources.told(number))
+    for name, (numbers, share) in _PARTS.items():
+        told = (group for number in numbers for group in sources.told(number, share=share))
         folder = arguments.out / name
         folder.mkdir(parents=True)
         # What the prompts show goes on to the model, so that it is asked as it has learnt.

@@ -21,7 +21,7 @@ from myna.text2sql.prompt import question_messages
 from myna.text2sql.schema_text import schema_text
 
 Conversation = list[dict[str, str]]
-_TOGETHER = 6
+_TOGETHER = 12
 _MOST_TABLES = 8
 
 

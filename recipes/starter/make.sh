@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The starter model, from the data sets to the weights in the package. About three hours on two cores.
+# The starter model, from the data sets to the weights in the package. About six hours on two cores without fast 16-bit arithmetic.
 #   recipes/starter/make.sh DATA      DATA: a folder with wikisql/, spider/ and sql_create_context/
 # Can be stopped and called again: what is made is kept, and training goes on where it was.
 set -euo pipefail
@@ -30,9 +30,9 @@ for database in "$data"/spider/database/*/*.sqlite $work/tables/*.sqlite; do
     }
 done
 [ -d $work/data ] || { rm -rf $work/data.part
-    $python $here/data.py $work "$data/wikisql" $work/data.part --passes 4 && mv $work/data.part $work/data; }
+    $python $here/data.py $work "$data/wikisql" $work/data.part && mv $work/data.part $work/data; }
 [ -d $work/base ] || $python $here/base.py $work/data/first $work/base
-for part in first last; do
+for part in first second third; do
     [ -f $work/$part.trained ] && continue
     if [ -d runs/starter-$part ]; then
         $myna train --resume runs/starter-$part
@@ -42,5 +42,9 @@ for part in first last; do
     touch $work/$part.trained
 done
 model=src/myna/starter/model
-[ -d $model ] || $myna fuse --adapter-path runs/starter-last --save-path $model --dtype bfloat16
+[ -d $work/model ] || $myna fuse --adapter-path runs/starter-third --save-path $work/model --dtype bfloat16
+mkdir -p $model
+rm -f $model/*
+cp $work/model/* $here/MODEL_CARD.md $model
+rm $model/README.md # the plain card that fusing writes
 $python -c "from myna.starter.integrity import write_sums; print('starter, content hash', write_sums())"

@@ -31,6 +31,10 @@ def test_no_table_of_the_test_half_is_learnt_and_hardly_any_question_reads_the_s
     known = {str(line["question"]).casefold() for line in learnt}
     # "Who was the away team at Victoria Park?" is asked of many tables; such questions are 0.3 % of the test half.
     assert sum(str(line["question"]).casefold() in known for line in tested) < 0.005 * len(tested)
+    others = (_WIKISQL.parent / "sql_create_context" / "sql_create_context.jsonl").read_text("utf-8").splitlines()
+    spider = json.loads((_WIKISQL.parent / "spider" / "train_spider.json").read_text("utf-8"))
+    told = {str(each["question"]).casefold() for each in (*map(json.loads, others), *spider)}
+    assert not told & {str(line["question"]).casefold() for line in tested}
 
 
 def test_the_recipe_reads_training_files_only() -> None:
