@@ -1,4 +1,4 @@
-"""The main job on the small real model and data of `demo/`, each step the command that a user would type.
+"""The main job on the small real model and data of `examples/`, each step the command that a user would type.
 
 Trains in a fresh folder under `build/`, tests the base model and every checkpoint, answers a question of the test set,
 fuses, and tests the fused model. Prints each command before its output; stops at the first that fails.
