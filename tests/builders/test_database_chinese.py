@@ -169,6 +169,17 @@ def test_no_form_belongs_to_both_sides_and_each_side_has_some() -> None:
         assert not (train & test) - {"XX"}
 
 
+def test_a_form_of_testing_compares_in_words_that_training_has_in_others() -> None:
+    compared = {"IS", "TEXT_IS", "DATE_IS", "YEAR_IS", "BETWEEN", "AVERAGE", "COUNT_IS", "ONE_OF"}
+
+    def characters(form: str) -> set[str]:
+        return set(re.sub(r"\{\w+\}|\W", "", form)) | set(re.findall("[<>]", form))
+
+    told = {one for each in all_forms(vars(forms)) for form in each.train for one in characters(form)}
+    for each in all_forms({name: value for name, value in vars(forms).items() if name in compared}):
+        assert {one for form in each.test for one in characters(form)} <= told
+
+
 def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, lexicon: Lexicon) -> None:
     used: dict[str, set[str]] = {"train": set(), "test": set()}
     for number, query in enumerate(sample_queries(found, seed=3, count=300)):

@@ -260,6 +260,18 @@ def test_no_form_belongs_to_both_sides_and_each_side_has_some() -> None:
         assert not train & test
 
 
+def test_a_form_of_testing_compares_in_words_that_training_has_in_others() -> None:
+    """Nobody can know that "no less than" is >= who never was told; how the words are put together has to be new."""
+    compared = {"IS", "TEXT_IS", "DATE_IS", "OF", "COUNT_OF", "BETWEEN_IS", "BETWEEN_OF", "ONE_OF", "ABOVE_AVERAGE"}
+
+    def stems(form: str) -> set[str]:
+        return {word[:5] for word in re.findall(r"[a-z]+", re.sub(r"\{\w+\}", " ", form))}
+
+    told = {stem for each in sentences() for form in each.train for stem in stems(form)}
+    for each in all_forms({name: value for name, value in vars(forms).items() if name in compared}):
+        assert {stem for form in each.test for stem in stems(form)} <= told
+
+
 def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, lexicon: Lexicon) -> None:
     used: dict[str, set[str]] = {"train": set(), "test": set()}
     for number, query in enumerate(sample_queries(found, seed=3, count=300)):

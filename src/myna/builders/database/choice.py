@@ -1,7 +1,8 @@
 """Forms of sentences and clauses, each of which belongs to training or to testing, and the choice among them.
 
 A side and a random generator go in. What is chosen is kept, so that what a question was made of can be told: no form of
-a test question is ever in a training question. Knows no language.
+a test question is ever in a training question. Its words are, in other forms, where they decide what is compared: what
+"no less than" means can't be found out, it has to be told. Knows no language.
 """
 
 from __future__ import annotations
