@@ -46,11 +46,11 @@ def pack(samples: Sequence[Sample], *, tokens_per_row: int, share: bool = True) 
     return [_row(units, texts, targets) for units in _filled(texts, tokens_per_row, share=share)]
 
 
-def pack_prompts(prompts: Sequence[NDArray[np.int32]], *, tokens_per_row: int) -> list[Batch]:
+def pack_prompts(prompts: Sequence[NDArray[np.int32]], *, tokens_per_row: int, share: bool = True) -> list[Batch]:
     """Lay prompts in rows as `pack` does samples; a batch's predictors are their last tokens, its targets their places
     in `prompts`."""
     targets = [(np.array([len(prompt) - 1]), np.array([place])) for place, prompt in enumerate(prompts)]
-    return [_row(units, prompts, targets) for units in _filled(prompts, tokens_per_row, share=True)]
+    return [_row(units, prompts, targets) for units in _filled(prompts, tokens_per_row, share=share)]
 
 
 def _filled(texts: Sequence[NDArray[np.int32]], tokens_per_row: int, *, share: bool) -> list[list[_Unit]]:

@@ -14,7 +14,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from myna.batching.batch import Batch, Segment
+from myna.batching.rows import pack_prompts
 from myna.engines.base import Constraint, Sampling, TokenEvent
 from myna.engines.choosing import Chooser
 from myna.engines.mlx.attention import LayerCache, Mask, visible
@@ -167,7 +167,9 @@ def _prefill(model: MlxModel, prompts: Sequence[NDArray[np.int32]]) -> tuple[_Ca
     last: list[mx.array] = []
     found: list[list[tuple[mx.array, mx.array]]] = []
     order: list[int] = []
-    for call in (call for together in plan([_marked(prompts)], _PREFILL_TOKENS) for call in together):
+    # Without sharing: a sequence's keys and values stand in one call.
+    batches = pack_prompts(prompts, tokens_per_row=_PREFILL_TOKENS, share=False)
+    for call in (call for together in plan(batches, _PREFILL_TOKENS) for call in together):
         caches = model.caches(call)
         hidden = model.decoder(mx.array(call.tokens), caches)
         last.append(hidden.reshape(-1, hidden.shape[-1])[mx.array(call.predictors)])
@@ -181,19 +183,6 @@ def _prefill(model: MlxModel, prompts: Sequence[NDArray[np.int32]]) -> tuple[_Ca
         for layer in range(len(model.windows))
     ]
     return _Caches(model, layers, lengths), mx.concatenate(last)[back]
-
-
-def _marked(prompts: Sequence[NDArray[np.int32]]) -> Batch:
-    """All prompts as segments of a row; the last token of each predicts the prompt's number, which comes back."""
-    stops = np.cumsum([len(prompt) for prompt in prompts])
-    begins = [0, *stops[:-1].tolist()]
-    return Batch(
-        tokens=np.concatenate(prompts).astype(np.int32),
-        positions=np.concatenate([np.arange(len(prompt), dtype=np.int32) for prompt in prompts]),
-        segments=tuple(Segment(begin, int(stop)) for begin, stop in zip(begins, stops, strict=True)),
-        predictors=(stops - 1).astype(np.int32),
-        targets=np.arange(len(prompts), dtype=np.int32),
-    )
 
 
 def _right_aligned(cache: LayerCache, lengths: NDArray[np.int32], longest: int) -> tuple[mx.array, mx.array]:
