@@ -44,8 +44,8 @@ def score(
     Parameters
     ----------
     data
-        Folder with test.jsonl and SQL facts, as myna data wikisql, spider and sql-create-context write it; of an
-        adapter in a run folder it is known.
+        Folder with test.jsonl and SQL facts, as myna data database, wikisql, spider and sql-create-context write it;
+        of an adapter in a run folder it is known.
     predictions
         Ready answers, one SQL a line (an empty line for none) or JSON lines with "sql", "prediction", "text" …
     split
