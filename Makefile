@@ -16,10 +16,10 @@ $(READY): pyproject.toml requirements.lock scripts/create-venv.sh scripts/instal
 	@$(BIN)/python scripts/install.py
 	@touch $@
 
-demo: $(READY) ## the whole story on a small real model: data, training, testing, talking, fusing
-	@$(BIN)/python scripts/demo.py
+demo: $(READY) ## the whole story on the model that comes along: data, scores, training, asking, fusing
+	@$(BIN)/myna demo build/demo
 
-starter: $(READY) ## train the starter model anew, in about three hours; DATA=folder of the data sets
+starter: $(READY) ## train the starter model anew, in about five hours; DATA=folder of the data sets
 	@recipes/starter/make.sh $(DATA)
 
 # Tests run tiny models: more than one thread costs more than it gives.

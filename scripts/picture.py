@@ -1,9 +1,10 @@
 """A picture of a terminal: runs a command in one, and draws what it printed as SVG.
 
-    python scripts/picture.py docs/demo.svg -- myna demo build/demo
+    python scripts/picture.py docs/demo.svg --lines 17 --paragraphs 4 -- myna demo build/demo
 
-Of each paragraph (lines between empty ones) only the first lines are shown where `--most` says so; `…` stands for the
-rest. The SVG asks for no font from anywhere.
+Of each paragraph (lines between empty ones) only the first lines are shown where `--lines` says so, and of each step
+(`3/8 …`) only the first paragraphs where `--paragraphs` does; `…` stands for the rest. The SVG asks for no font from
+anywhere.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ _FRAME = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/sv
 </g>
 </svg>
 """
-_REDRAWN = re.compile(r"[^\n]*\n\r?\x1b\[1A\x1b\[2K")
-"""A line that a progress bar has drawn and then taken back."""
+_DRAWN = re.compile(
+    r"\x1b\[(?P<up>\d*)A|(?P<clear>\x1b\[2K)|(?P<text>\x1b\[[\d;]*m|[^\x1b\r\n]+)|\x1b\[[?\d;]*[A-Za-z]|[\r\n]"
+)
+"""What moves the cursor up, empties its line, is text or its colour; else other steering, or an end of line."""
+_STEP = re.compile(r"(?:\x1b\[[\d;]*m)*\d+/\d+ ")
 _TEXT = re.compile(r'textLength="[^"]*"([^>]*)>([^<]*)<')
-_HIDDEN = re.compile(r"\x1b\[\?\d+[hl]")
-_STEERING = re.compile(r"\x1b\[\d*[A-LN-Z]")
 
 
 def printed(command: list[str]) -> str:
@@ -69,16 +71,39 @@ def printed(command: list[str]) -> str:
     status = os.waitstatus_to_exitcode(pty.spawn(command, read))
     if status != 0:
         sys.exit(f"{command[0]} ended with {status}; no picture is drawn")
-    text = _HIDDEN.sub("", b"".join(chunks).decode("utf-8").replace("\r\n", "\n"))
-    while (shorter := _REDRAWN.sub("", text)) != text:
-        text = shorter
-    return _STEERING.sub("", "\n".join(line.rsplit("\r", 1)[-1] for line in text.split("\n"))).strip("\n")
+    return standing(b"".join(chunks).decode("utf-8"))
 
 
-def shortened(text: str, most: int) -> str:
-    """Keep at most `most` lines of each paragraph."""
-    paragraphs = [paragraph.split("\n") for paragraph in text.split("\n\n")]
-    return "\n\n".join("\n".join([*lines[:most], *(["…"] if len(lines) > most else [])]) for lines in paragraphs)
+def standing(text: str) -> str:
+    """Return the lines that stand when all has been drawn: progress bars draw over themselves."""
+    lines, row, begins = [""], 0, True
+    for drawn in _DRAWN.finditer(text):
+        if drawn["up"] is not None:
+            row = max(0, row - int(drawn["up"] or 1))
+        elif drawn["clear"]:
+            lines[row] = ""
+        elif drawn["text"]:
+            lines[row] = drawn["text"] if begins else lines[row] + drawn["text"]
+            begins = False
+        elif drawn[0] in "\r\n":
+            begins = True
+            if drawn[0] == "\n":
+                row += 1
+                lines += [""] * (row == len(lines))
+    return "\n".join(lines).strip("\n")
+
+
+def shortened(text: str, lines: int, paragraphs: int) -> str:
+    """Keep at most so many lines of each paragraph, and so many paragraphs of each step."""
+    shown, left = list[str](), paragraphs
+    for paragraph in text.split("\n\n"):
+        left = paragraphs if _STEP.match(paragraph.lstrip("\n")) else left - 1
+        if left > 0:
+            of_it = paragraph.split("\n")
+            shown.append("\n".join([*of_it[:lines], *(["…"] if len(of_it) > lines else [])]))
+        elif left == 0:
+            shown.append("…")
+    return "\n\n".join(shown)
 
 
 def wide(drawn: re.Match[str]) -> str:
@@ -91,10 +116,11 @@ def main() -> None:
     """See above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--most", type=int, default=1000, help="lines of a paragraph")
+    parser.add_argument("--lines", type=int, default=1000, help="lines of a paragraph")
+    parser.add_argument("--paragraphs", type=int, default=1000, help="paragraphs of a step")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
-    text = shortened(printed(arguments.command), arguments.most)
+    text = shortened(printed(arguments.command), arguments.lines, arguments.paragraphs)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(f"$ {' '.join(arguments.command)}\n{text}"))
     drawn = console.export_svg(theme=THEME, code_format=_FRAME, unique_id="terminal")

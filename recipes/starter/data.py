@@ -4,8 +4,8 @@
 
 SOURCES is the folder that `make starter` fills: what `myna data` built of WikiSQL, Spider, sql-create-context and
 generated databases. A pass tells everything once, each time a little differently; groups of questions that share a
-schema stand together, so that training computes the schema once. OUT/first, OUT/second and OUT/third have what the
-three parts of training learn.
+schema stand together, so that training computes the schema once. OUT/first … OUT/fourth have what the four parts of
+training learn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from myna.text2sql.values import ValueIndex, hints
 Conversation = list[dict[str, str]]
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 """Spider's training databases that the starter never sees; it is scored on pairs that are generated from them."""
-_PARTS = {"first": ((0, 1), 0.45), "second": ((2,), 0.75), "third": ((3, 4), 0.75)}
+_PARTS = {"first": ((0, 1), 0.45), "second": ((2,), 0.75), "third": ((3,), 0.75), "fourth": ((4,), 0.45)}
 """The passes of each part, and the share of the generated pairs that a pass tells."""
 
 

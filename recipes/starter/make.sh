@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The starter model, from the data sets to the weights in the package. About six hours on two cores without fast 16-bit arithmetic.
+# The starter model, from the data sets to the weights in the package. About five hours on two cores without fast 16-bit arithmetic.
 #   recipes/starter/make.sh DATA      DATA: a folder with wikisql/, spider/ and sql_create_context/
 # Can be stopped and called again: what is made is kept, and training goes on where it was.
 set -euo pipefail
@@ -32,7 +32,7 @@ done
 [ -d $work/data ] || { rm -rf $work/data.part
     $python $here/data.py $work "$data/wikisql" $work/data.part && mv $work/data.part $work/data; }
 [ -d $work/base ] || $python $here/base.py $work/data/first $work/base
-for part in first second third; do
+for part in first second third fourth; do
     [ -f $work/$part.trained ] && continue
     if [ -d runs/starter-$part ]; then
         $myna train --resume runs/starter-$part
@@ -42,7 +42,7 @@ for part in first second third; do
     touch $work/$part.trained
 done
 model=src/myna/starter/model
-[ -d $work/model ] || $myna fuse --adapter-path runs/starter-third --save-path $work/model --dtype bfloat16
+[ -d $work/model ] || $myna fuse --adapter-path runs/starter-fourth --save-path $work/model --dtype bfloat16
 mkdir -p $model
 rm -f $model/*
 cp $work/model/* $here/MODEL_CARD.md $model

@@ -18,7 +18,10 @@ from myna.engines.machine import cpu_information, processor_name
 from myna.errors import MissingDependency
 
 _LIBRARIES = ("torch", "mlx", "mlx-lm", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
-_OPTIONAL = {"datasets": "hf_dataset in a recipe reads data sets of the hub"}
+_OPTIONAL = {"datasets": ("hf_dataset in a recipe reads data sets of the hub", "datasets")} | dict.fromkeys(
+    ("duckdb", "llguidance", "rapidfuzz", "pypinyin"), ("databases and asking use it", "'myna[sql]'")
+)
+"""What some parts use, what for, and what installs it."""
 _CAPABILITIES = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -90,17 +93,15 @@ def _starter() -> tuple[dict[str, Any], list[str]]:
     from myna.models.files import STARTER_FOLDER
     from myna.starter.integrity import content_hash, damage
 
-    if not STARTER_FOLDER.exists():
-        return {"content_hash": None, "intact": None}, []
     damaged = damage()
-    mend = [f"{problem}: pip install --force-reinstall --no-deps myna" for problem in damaged]
+    mend = [f"{problem}; in a clone, git checkout -- {STARTER_FOLDER}; else install Myna again" for problem in damaged]
     return {"content_hash": content_hash(), "intact": not damaged}, mend
 
 
 def _missing() -> list[str]:
     missing = [
-        f"{name} is not installed ({use}): pip install {name}"
-        for name, use in _OPTIONAL.items()
+        f"{name} is not installed ({use}): pip install {install}"
+        for name, (use, install) in _OPTIONAL.items()
         if _version(name) is None
     ]
     if shutil.disk_usage(Path.cwd()).free < _ENOUGH_FREE_BYTES:

@@ -48,6 +48,6 @@ def test_the_sums_are_what_sha256sum_reads(model: Path) -> None:
     assert done.stdout.splitlines() == ["README.md: OK", "model.safetensors: OK"]
 
 
-@pytest.mark.skipif(not STARTER_FOLDER.is_dir(), reason="the starter model is not trained yet")
-def test_the_starter_that_ships_is_whole() -> None:
+def test_the_starter_that_ships_is_whole_and_small() -> None:
     assert damage() == ()
+    assert sum(path.stat().st_size for path in STARTER_FOLDER.iterdir()) <= 16e6

@@ -44,11 +44,7 @@ def _show(facts: dict[str, Any]) -> None:
     if "mlx_device" in facts:
         rows.append(("Also here", f"--engine mlx: {', '.join(facts['mlx_device']['notes'])}"))
     starter = facts["starter"]
-    state = "damaged"
-    if starter["intact"] is None:
-        state = "not in this copy yet; `make starter` trains it"
-    elif starter["intact"]:
-        state = f"whole, content hash {starter['content_hash'][:16]}"
+    state = f"whole, content hash {starter['content_hash'][:16]}" if starter["intact"] else "damaged"
     rows.append(("Starter", state))
     installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
     rows.append(("Libraries", ", ".join(installed)))

@@ -141,7 +141,9 @@ def _folder(model: str, *, weights: bool) -> Path:
     folder = STARTER_FOLDER if model == STARTER else expanded(model)
     if not folder.exists():
         if model == STARTER:
-            raise ModelError(f"{model}: it is not in this copy yet; `make starter` trains it, or give another --model")
+            raise ModelError(
+                f"{folder}: the starter is not there; in a clone: git checkout -- {folder}; else install Myna again"
+            )
         if not hub.is_hub_id(model):
             raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
         folder = hub.download(model, weights=weights)

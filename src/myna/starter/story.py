@@ -37,6 +37,7 @@ LANGUAGES: tuple[Literal["en", "zh"], ...] = ("en", "zh")
 HELD: Literal["content"] = "content"
 """What scored answers are held to: the schema and the values found in it, which is how asking is done."""
 _PAIRS_SHOWN = 3
+_SCORED_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Size:
     learning_rate: float
 
 
-FULL = Size(pairs=1000, elsewhere=200, iterations=300, batch_size=16, rank=16, learning_rate=3e-3)
-QUICK = Size(pairs=240, elsewhere=40, iterations=20, batch_size=8, rank=8, learning_rate=3e-3)
+FULL = Size(pairs=1500, elsewhere=200, iterations=96, batch_size=32, rank=16, learning_rate=1.5e-3)
+QUICK = Size(pairs=240, elsewhere=40, iterations=20, batch_size=16, rank=16, learning_rate=3e-3)
 
 _STEPS = (
     (
@@ -82,7 +83,7 @@ class Story:
         for name in (LEARNT, ELSEWHERE):
             write_database(name, self.place.database(name))
         self._next()
-        self._build(LEARNT, self.size.pairs, language="both", test_share=0.2)
+        self._build(LEARNT, self.size.pairs, language="both", test_share=0.1)
         self._next()
         self._build(ELSEWHERE, self.size.elsewhere, language="en", test_share=0.8)
         self._next()
@@ -125,12 +126,14 @@ class Story:
     def _score(self, name: str, *, tuned: bool) -> ScoreResult:
         data, folder = self.place.data(name), self.place.score(f"{name}-{'after' if tuned else 'before'}")
         which = ("--adapter-path", self.place.run) if tuned else ("--model", self.model)
-        self._command("score", "score", *which, "--data", data, "--constrain", HELD, "--out", folder)
+        options = ("--data", data, "--constrain", HELD, "--batch-size", _SCORED_TOGETHER, "--out", folder)
+        self._command("score", "score", *which, *options)
         result = score(
             data,
             model=self.model,
             adapter_path=self.place.run if tuned else None,
             constrain=HELD,
+            batch_size=_SCORED_TOGETHER,
             output=folder,
             listener=lambda progress: self.listener(Working(progress)),
         )
