@@ -56,11 +56,16 @@ def test_a_disk_that_gets_full_is_said_with_the_step_and_how_to_go_on(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, list[DemoEvent]]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def told(home: Path) -> tuple[DemoResult, list[DemoEvent]]:
     """Tell the short story once, from a folder of its own, as a person would type `myna demo --quick`."""
     events: list[DemoEvent] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("demo"))
+        patch.chdir(home)
         result = myna.demo(quick=True, listener=events.append)
         return result, [*events]
 
@@ -77,11 +82,11 @@ def test_the_story_has_all_its_steps_and_learns(told: tuple[DemoResult, list[Dem
 
 
 def test_its_commands_typed_by_hand_do_the_same(
-    told: tuple[DemoResult, list[DemoEvent]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    told: tuple[DemoResult, list[DemoEvent]], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """From another folder with nothing but the databases and the recipe: data, scores, adapter and answers agree."""
     result, events = told
-    first = result.folder.absolute()
+    first = home / result.folder
     monkeypatch.chdir(tmp_path)
     second = tmp_path / result.folder
     second.mkdir()
