@@ -44,7 +44,6 @@ done
 model=src/myna/starter/model
 [ -d $work/model ] || $myna fuse --adapter-path runs/starter-fourth --save-path $work/model --dtype bfloat16
 mkdir -p $model
-rm -f $model/*
-cp $work/model/* $here/MODEL_CARD.md $model
-rm $model/README.md # the plain card that fusing writes
+cp $work/model/* $model # beside the card, which is written by hand
+rm $model/README.md     # the plain one that fusing writes
 $python -c "from myna.starter.integrity import write_sums; print('starter, content hash', write_sums())"

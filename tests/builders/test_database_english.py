@@ -12,6 +12,7 @@ import pytest
 from article_questions import article_questions
 from myna.builders.database.choice import Chooser, Forms
 from myna.builders.database.english import forms, say
+from myna.builders.database.english.conditions import agreeing
 from myna.builders.database.lexicon import Lexicon
 from myna.builders.database.phrasing import phrase, phrasings
 from myna.builders.database.profile import Profile, profile
@@ -258,6 +259,14 @@ def test_no_form_belongs_to_both_sides_and_each_side_has_some() -> None:
         assert train
         assert test
         assert not train & test
+
+
+def test_the_verb_of_every_form_agrees_with_a_plural() -> None:
+    verbs = {form.split()[0] for name in ("IS", "DATE_IS", "UNKNOWN", "KNOWN", "MATCHES", "ONE_OF", "ABOVE_AVERAGE")
+             for each in all_forms({name: vars(forms)[name]}) for form in (*each.train, *each.test)}  # fmt: skip
+    said = {agreeing("points", verb).partition(" ")[2] for verb in verbs}
+    assert {"are", "were", "have", "do", "must", "lie", "may"} <= said
+    assert not said & {"is", "was", "wa", "has", "doe", "doesn't"}
 
 
 def test_a_form_of_testing_compares_in_words_that_training_has_in_others() -> None:

@@ -317,7 +317,7 @@ def agreeing(name: str, verb: str) -> str:
     return f"{name} {_PLURAL_VERBS.get(first, first.removesuffix('s'))}{space}{rest}"
 
 
-_PLURAL_VERBS = {"is": "are", "isn't": "aren't", "has": "have", "does": "do", "doesn't": "don't"}
+_PLURAL_VERBS = {"is": "are", "isn't": "aren't", "was": "were", "has": "have", "does": "do", "doesn't": "don't"}
 
 
 def is_plural(name: str) -> bool:
