@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
@@ -115,6 +115,22 @@ def test_values_limit_what_stands_right_of_an_equality(constrainer: Constrainer)
     assert accepts(constrainer, rules, "SELECT Name FROM schools WHERE City LIKE '%x'")
     for test in ("City = 'x'", "City IN ('x')"):
         assert not accepts(constrainer, rules, f"SELECT Name FROM schools WHERE {test}"), test
+
+
+@pytest.mark.parametrize("values", [["Li Na"], ["Li Na", "it's"], ["a", "aa", "aaa", "b"], [9, 90, 1.5]])
+def test_in_takes_each_of_a_few_values_once(constrainer: Constrainer, values: list[str | float]) -> None:
+    rules = grammar(SCHOOL, values=Values({("students", "Name"): values}))
+    for count in range(1, len(values) + 1):
+        for chosen in permutations(map(literal_text, values), count):
+            asked = "SELECT Age FROM students WHERE Name NOT IN ({}) AND Age = 3"
+            assert accepts(constrainer, rules, asked.format(", ".join(chosen)))
+            assert not accepts(constrainer, rules, asked.format(", ".join([*chosen, chosen[0]])))
+    assert not accepts(constrainer, rules, "SELECT Age FROM students WHERE Name IN ()")
+
+
+def test_in_takes_many_values_in_any_number(constrainer: Constrainer) -> None:
+    rules = grammar(SCHOOL, values=Values({("students", "Age"): [1, 2, 3, 4, 5]}))
+    assert accepts(constrainer, rules, "SELECT Name FROM students WHERE Age IN (5, 4, 3, 2, 1)")
 
 
 def test_values_limit_what_columns_are_compared_with(constrainer: Constrainer) -> None:

@@ -44,6 +44,8 @@ _WIDTH, _EXACT, _DEPTH, _SPENT, _SINGLE = 40, 45, 46, 48, 53
 subquery; depth of the subquery; elements that lists have had; whether there is one table, with bare column names."""
 _UNCOUNTED = 31
 """The width of `*`."""
+_EACH_ONCE = 4
+"""Of so many values IN takes each once: a small model, led by the first, says it again."""
 _COMPOUND_COLUMNS = 4
 """Columns that the halves of a UNION can have at most."""
 
@@ -290,12 +292,27 @@ def _table_rules(n: int, table: Table, dialect: str, values: Values) -> list[str
         tests.append(f"{column} common_test::_")
         if allowed:
             parts.append(f"{value}: {_alternatives(literal_text(each, dialect) for each in allowed)}")
-            member = f'{column} MEMBERSHIP {value} (", " {value}){{0,15}} ")"'
-            tests += [f"{column} EQUALITY {value}", member]
+            parts += _members(f"members_{n}_{c}", value, allowed, dialect)
+            tests += [f"{column} EQUALITY {value}", f"{column} MEMBERSHIP members_{n}_{c}"]
         if kinds[name] in ("text", "date"):  # a part of a value is no value that could be looked up
             tests.append(f"{column} LIKE TEXT")
     parts.append(_rule(f"test_{n}::_", tests))
     return parts
+
+
+def _members(name: str, value: str, allowed: Sequence[Literal], dialect: str) -> list[str]:
+    """The rules of what stands behind IN: each value once, where they are so few that every choice has its own rule."""
+    if len(allowed) > _EACH_ONCE:
+        return [f'{name}: {value} (", " {value}){{0,15}} ")"']
+    texts = {
+        1 << place: json.dumps(literal_text(each, dialect), ensure_ascii=False) for place, each in enumerate(allowed)
+    }
+    every = (1 << len(allowed)) - 1
+    rules = []
+    for left in range(every, 0, -1):
+        rest = {bit: f'(")" | ", " {name}_{left - bit})' if left != bit else '")"' for bit in texts if left & bit}
+        rules.append(_rule(name if left == every else f"{name}_{left}", (f"{texts[bit]} {rest[bit]}" for bit in rest)))
+    return rules
 
 
 def _rule(name: str, alternatives: Iterable[str]) -> str:
