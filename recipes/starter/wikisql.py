@@ -20,7 +20,6 @@ from myna.text2sql.wikisql import WikiSQLQuery, WikiSQLTable, schema_of, to_sql
 from spelling import camel, restored, same_words, snake, table_name
 
 Conversation = list[dict[str, str]]
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)\"""")
 _TOGETHER = 4
 """Questions that share one schema, and so its computation."""
 
@@ -140,7 +139,7 @@ def _conversation(
     query = WikiSQLQuery(
         table.id, place[asked.query.sel], asked.query.agg, tuple((place[c], o, v) for c, o, v in asked.query.conds)
     )
-    sql = _QUOTED.sub(lambda m: identifier(m[1]) if m[1] is not None else m[0], to_sql(query, table))
+    sql = to_sql(query, table)
     hints: tuple[str, ...] = ()
     if chance.random() < 0.92:
         shown = [match for match in asked.matches if match.column in place]

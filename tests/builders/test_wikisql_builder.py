@@ -76,7 +76,7 @@ def test_a_chat_has_the_schema_the_question_and_sql_that_runs(source: Path, tmp_
     assert (system["role"], user["role"], assistant["role"]) == ("system", "user", "assistant")
     assert system["content"].endswith('"1-200-1"(Name text, "No." number, "Years in Toronto" text, "Club/Team" text)')
     assert user["content"] == "Who has number 0 in 200?"
-    assert assistant["content"] == """SELECT "Name" FROM "1-200-1" WHERE "No." = 0 AND "Club/Team" = 'Guard'"""
+    assert assistant["content"] == """SELECT Name FROM "1-200-1" WHERE "No." = 0 AND "Club/Team" = 'Guard'"""
     assert first["sql"] == {
         "database": "test_a",
         "gold": assistant["content"],
@@ -96,7 +96,7 @@ def test_the_text_is_that_of_the_mlx_example(source: Path, tmp_path: Path) -> No
         "A: SELECT COUNT Name FROM 1-200-1 WHERE No. = 1 AND Club/Team = 'O'Brien'"
     )
     gold = second["sql"]["gold"]
-    assert gold == """SELECT COUNT("Name") FROM "1-200-1" WHERE "No." = 1 AND "Club/Team" = 'O''Brien'"""
+    assert gold == """SELECT COUNT(Name) FROM "1-200-1" WHERE "No." = 1 AND "Club/Team" = 'O''Brien'"""
 
 
 def test_hints_are_those_that_asking_would_give_for_a_database_of_the_one_table(

@@ -79,8 +79,7 @@ def test_a_repeated_header_gets_a_number_and_an_empty_one_its_place() -> None:
 def test_the_two_styles_are_those_of_databases_and_of_the_papers() -> None:
     query = WikiSQLQuery(PLAYERS.id, 0, 3, ((3, 0, "Guard"), (1, 1, 5), (0, 0, "O'Brien")))
     assert to_sql(query, PLAYERS) == (
-        """SELECT COUNT("Player") FROM "1-10015132-16" WHERE "Position" = 'Guard' AND "No." > 5 """
-        """AND "Player" = 'O''Brien'"""
+        """SELECT COUNT(Player) FROM "1-10015132-16" WHERE Position = 'Guard' AND "No." > 5 AND Player = 'O''Brien'"""
     )
     assert to_sql(query, PLAYERS, "wikisql") == (
         "SELECT COUNT Player FROM 1-10015132-16 WHERE Position = 'Guard' AND No. > 5 AND Player = 'O'Brien'"

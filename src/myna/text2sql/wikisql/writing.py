@@ -1,6 +1,7 @@
 """A WikiSQL query → SQL text, in two styles, and the text prompt that goes with them.
 
-`executable` is SQL that databases run: `SELECT COUNT("Name") FROM "1-10015132-16" WHERE "Position" = 'Guard'`.
+`executable` is SQL that databases run: `SELECT COUNT(Name) FROM "1-10015132-16" WHERE Position = 'Guard'`, with names
+quoted where they must be, as the schema in the prompt has them.
 `wikisql` is the surface of the papers and of the MLX LoRA example, which no database runs: names stand bare, texts of
 text columns between quotes that nothing escapes: `SELECT COUNT Name FROM 1-10015132-16 WHERE Position = 'Guard'`.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from myna.errors import DataError
-from myna.text2sql.identifiers import quoted
+from myna.text2sql.identifiers import identifier
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Value, WikiSQLQuery, WikiSQLTable
 from myna.text2sql.wikisql.papers import read_value
 
@@ -37,10 +38,10 @@ def to_sql(query: WikiSQLQuery, table: WikiSQLTable, style: SqlStyle = "executab
             for column, operator, value in query.conds
         ]
     else:
-        name = quoted(selected)
-        head = f"SELECT {f'{aggregate}({name})' if aggregate else name} FROM {quoted(table.id)}"
+        name = identifier(selected)
+        head = f"SELECT {f'{aggregate}({name})' if aggregate else name} FROM {identifier(table.id)}"
         conditions = [
-            f"{quoted(table.columns[column])} {OPERATORS[operator]} {quote_value(value)}"
+            f"{identifier(table.columns[column])} {OPERATORS[operator]} {quote_value(value)}"
             for column, operator, value in query.conds
         ]
     return f"{head} WHERE {' AND '.join(conditions)}" if conditions else head
@@ -60,5 +61,5 @@ def _bare(value: Value, kind: str) -> str:
     """Return a value in the papers' surface: quoted in a text column, or where it would be read as something else."""
     text = str(value)
     back = read_value(text, kind)
-    same = back == value and type(back) is type(value) and text == text.strip(" \t\r\n;'") != ""
+    same = back == value and type(back) is type(value) and text == text.strip().strip(";'") != ""
     return text if kind == "real" and same else f"'{text}'"
