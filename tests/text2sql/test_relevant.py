@@ -55,6 +55,8 @@ def test_a_schema_that_fits_stays_whole():
         ("Which classrooms are there?", "class"),
         ("哪些设备是新的", "设备"),
         ("采购日期是哪天", "设备"),
+        ("老师的工资是多少", "teacher"),
+        ("今天的天气怎么样", "weather"),
         ("How many bills are there?", "invoice"),
         ("What was the temperature?", "weather"),
     ],

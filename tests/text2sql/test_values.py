@@ -69,6 +69,8 @@ def found(index, question):
         ("How many students are in the ninth grade?", ("Grade", 9)),
         ("students of grade 9", ("Grade", 9)),
         ("who goes to the middle school", ("School", "The Middle School")),
+        ("九年级有多少学生", ("Grade", 9)),
+        ("20岁的学生", ("Age", 20)),
     ],
 )
 def test_a_question_finds_the_cells_that_it_names(index, question, expected):
@@ -97,6 +99,16 @@ def test_words_that_mean_nothing_and_numbers_of_no_column_find_nothing(index):
     assert found(index, "Who is 9?") == []
     assert found(index, "students of grade 99") == []
     assert found(index, "students of the 1.9 grade") == []
+    assert found(index, "九个学生") == []
+
+
+def test_a_chinese_word_of_comparison_is_nobodys_name(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "names.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE people (name TEXT, height REAL)")
+        connection.execute("INSERT INTO people VALUES ('Gao Yu', 170)")
+    with Database.open(tmp_path / "names.sqlite") as database, ValueIndex.open(database, folder=tmp_path) as index:
+        assert found(index, "身高不高于180的人") == []
+        assert found(index, "高宇的身高") == [("name", "Gao Yu")]
 
 
 def test_a_word_that_is_part_of_many_cells_names_none_of_them(tmp_path):

@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import combinations
 
 from myna.databases import Column, Schema, Table
+from myna.text2sql.chinese_words import spoken_in_chinese
 from myna.text2sql.schema_text import Samples, schema_text
 from myna.text2sql.values import ValueMatch
 from myna.text2sql.words import is_han, name_words, singular, words
@@ -184,8 +185,9 @@ def _shared_columns(schema: Schema) -> Iterator[tuple[int, int]]:
 
 
 def _terms(name: str) -> list[str]:
-    """Return a name's words; Chinese ones as pairs of characters."""
-    return _paired(name_words(name))
+    """Return a name's words, also as Chinese questions have them; Chinese ones as pairs of characters."""
+    own = name_words(name)
+    return [*_paired(own), *(term for spoken in spoken_in_chinese(own) for term in _paired(spoken))]
 
 
 def _asked_terms(question: str) -> list[str]:

@@ -45,6 +45,7 @@ _STOP_WORDS_IN_ENGLISH = (
     "were what when where which while who whom whose why will with without would you your s t"
 )
 _STOP_WORDS_IN_CHINESE = "名个位的是在有和与或了吗呢谁哪几多少什么这那请我你他她它们中里上下为所及把给被从到"
+_COMPARING = re.compile("[高低大小多少早晚等]于")
 _STOP_WORDS = frozenset([*_STOP_WORDS_IN_ENGLISH.split(), *_STOP_WORDS_IN_CHINESE])
 _CARDINALS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -156,6 +157,11 @@ def singular(word: str) -> str:
 def is_han(character: str) -> bool:
     """Return whether it is a Chinese character."""
     return _HAN_CHARACTER.match(character) is not None
+
+
+def is_comparing(text: str) -> bool:
+    """Return whether a Chinese text is a word of comparison and nothing else: 高于 is nobody's name."""
+    return _COMPARING.fullmatch(text) is not None
 
 
 def has_han(text: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from myna.builders.database.chinese_words import CHINESE_PHRASES, MEASURE_OF, WORDS
 from myna.builders.database.words import singular, word_set
+from myna.text2sql.chinese_words import CHINESE_PHRASES, WORDS
 
 _PEOPLE = word_set(
     "student pupil teacher professor instructor employee manager staff customer client user member player singer actor "
@@ -95,6 +95,38 @@ _LARGEST = re.compile("最([大小])(工资|价格|温度|速度|分数|收入|�
 """What is high and low, not large and small."""
 _JOINED_WITHOUT = frozenset(("of", "the", "in"))
 
+_MEASURES = {
+    "名": "学生 老师 教授 员工 客户 用户 会员 球员 歌手 演员 医生 病人 护士 司机 飞行员 作者 教练 导演 "
+    "候选人 经理 艺术家 医师 工程师 技术员 表演者 参与者 记者 居民 投资人 秘书 评委 选手 登山者 工人 "
+    "申请人 选民 教员 讲师 导师 编辑 研究员 科学家 建筑师 体操运动员 摔跤手 游客 运动员 获胜者 乘客",
+    "位": "客人 主人 家长 总统 代表 朋友 企业家 作曲家 作者 市长 州长",
+    "个": "人 孩子",
+    "辆": "卡车 校车 汽车 车辆 车",
+    "所": "学校 大学 学院",
+    "家": "制造商 机构 代理 车队 公司 商店 酒店 餐厅 银行 分行 医院 供应商 出版社 航空公司 工厂 俱乐部 酒庄",
+    "本": "图书 期刊 书",
+    "部": "电影 手机",
+    "首": "歌曲 曲目",
+    "张": "卡 票 优惠券 专辑 发票 照片 订单",
+    "场": "演出 婚礼 会议 讲座 研讨会 辩论 风暴 选举 比赛 音乐会 考试 展览",
+    "门": "课程 科目 学科",
+    "支": "球队 乐队",
+    "架": "飞机",
+    "艘": "船",
+    "座": "教堂 电影院 剧院 城市 体育场 大楼 机场 桥 山 车站 博物馆 图书馆 房子 公园",
+    "条": "路线 铁路 记录 推文 新闻 日志 消息 帖子 河流 狗 评论 选课记录",
+    "只": "宠物 动物",
+    "份": "处方 报告 草稿 副本 协议 证书 表格 对账单 投稿 保险 合同 文档 文件 保单 论文",
+    "笔": "交易 贷款 付款",
+    "台": "机器 设备 相机 手术 加速器",
+    "件": "产品 商品 家具 艺术作品 货件 投诉 物品",
+    "间": "房间 教室 办公室",
+    "项": "评估 认证 任务 活动 服务 奖项",
+    "趟": "航班 行程",
+    "种": "语言 酶 药物 过敏 品种 疾病 药品 葡萄酒",
+}
+_MEASURE_OF = {noun: measure for measure, nouns in _MEASURES.items() for noun in nouns.split()}
+
 
 def chinese_of(words: tuple[str, ...]) -> str | None:
     """Return the Chinese of English words, None unless all are known: ("school", "name") is 学校名称."""
@@ -138,8 +170,8 @@ def english_of(chinese: str) -> str | None:
 
 def measure_word(noun: str) -> str:
     """Return the measure word of a Chinese noun, 个 where none is known."""
-    known = MEASURE_OF.get(noun)
-    return known or next((measure for end, measure in MEASURE_OF.items() if noun.endswith(end)), "个")
+    known = _MEASURE_OF.get(noun)
+    return known or next((measure for end, measure in _MEASURE_OF.items() if noun.endswith(end)), "个")
 
 
 def is_person(noun: str) -> bool:

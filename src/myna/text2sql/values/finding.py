@@ -18,7 +18,7 @@ from typing import Literal as OneOf
 from myna.text2sql.grammar import Literal
 from myna.text2sql.values.file import SHORTEST_IN_TRIGRAMS, for_trigrams
 from myna.text2sql.values.pinyin import in_pinyin
-from myna.text2sql.words import Word, has_han, is_han, key, key_of, keys, numbers, singular, words
+from myna.text2sql.words import Word, has_han, is_comparing, is_han, key, key_of, keys, numbers, singular, words
 
 _WORDS_IN_A_RUN = 30
 _CANDIDATES = 50
@@ -87,6 +87,8 @@ class Finder:
             for first, last in runs[found]:
                 part = asked[first : last + 1]
                 written = key(part)
+                if is_comparing(written):
+                    continue
                 if by_pinyin and key_of(str(value)) != written and len(written) >= 3:
                     yield self._found(cell, value, part, _OTHER_CHARACTERS, "pinyin")
                 elif not by_pinyin and isinstance(value, str) and not has_han(value):

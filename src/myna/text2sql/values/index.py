@@ -22,6 +22,7 @@ from typing import Self
 
 from myna.databases import Database
 from myna.errors import MissingDependency
+from myna.text2sql.chinese_words import spoken_in_chinese
 from myna.text2sql.grammar import Literal
 from myna.text2sql.values.cells import Cells
 from myna.text2sql.values.file import cache_folder, fill, is_stale, open_file, path_of, tidy, write_file
@@ -75,6 +76,7 @@ class ValueIndex:
         self._firsts = [first for *_, first, _ in rows]
         self._lasts = [last for *_, last in rows]
         self._names = [frozenset(name_words(column.name)) for column in self.columns]
+        self._chinese = [tuple(spoken_in_chinese(name_words(column.name))) for column in self.columns]
         tables = {column.table for column in self.columns}
         schema_words = frozenset().union(*self._names, *map(name_words, tables))
         self._finder = Finder(connection, self._firsts, schema_words)
@@ -122,7 +124,9 @@ class ValueIndex:
         parts = Counter((each.column, each.start, each.stop) for each in everything if each.how == "part")
         ranked = []
         for found in everything:
-            is_named = not self._names[found.column].isdisjoint(mentioned)
+            is_named = not self._names[found.column].isdisjoint(mentioned) or any(
+                name in asked for name in self._chinese[found.column]
+            )
             if found.is_common or (found.how == "number" and not is_named):
                 continue
             if parts[found.column, found.start, found.stop] > _OF_A_COLUMN and found.how == "part":
