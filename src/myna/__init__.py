@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from myna.text2sql.scoring import score
     from myna.training import resume, train
 
-# Before any library loads GNU's OpenMP, whose threads otherwise spin for milliseconds at every barrier. Of two trainings
-# of a small model on the same two cores, each then takes 200 seconds and more for what takes 20 with little spinning and
-# 36 with this; alone this is as fast as spinning on. With a tenth of it threads sleep between any two operations.
+# Before any library loads GNU's OpenMP, whose threads otherwise spin for milliseconds at every barrier. Of two
+# trainings of a small model on the same two cores, each takes more than 200 seconds then, 36 with this, 20 with little
+# spinning. But alone this is as fast as spinning on, and with a tenth of it threads sleep between any two operations.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
