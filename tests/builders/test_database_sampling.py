@@ -24,6 +24,7 @@ from myna.builders.database.query import (
     Missing,
     OneOf,
     Query,
+    Rows,
     Where,
 )
 from myna.builders.database.sampling import sample_queries
@@ -84,6 +85,23 @@ def test_every_construct_is_made(queries: list[Query]) -> None:
         lambda query: query.joins and any(join.inferred for join in query.joins),
     ):
         assert sum(bool(has(query)) for query in queries) > 5
+
+
+def test_one_thing_that_has_a_name_is_looked_up_often(described: Profile, queries: list[Query]) -> None:
+    def is_look_up(query: Query) -> bool:
+        conditions = query.where.conditions if query.where and not query.joins else ()
+        return len(conditions) == 1 and any(
+            isinstance(each, Comparison)
+            and each.operator == "="
+            and isinstance(each.column, ColumnOf)
+            and described.column(each.column).role == "name"
+            for each in conditions
+        )
+
+    found = [query for query in queries if is_look_up(query)]
+    assert len(found) > 0.05 * len(queries)
+    assert len({len(query.select) for query in found}) > 1
+    assert any(isinstance(query.select[0], Rows) for query in found)
 
 
 def test_queries_are_in_the_one_surface(shop: Database, queries: list[Query]) -> None:

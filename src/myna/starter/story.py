@@ -37,7 +37,7 @@ LANGUAGES: tuple[Literal["en", "zh"], ...] = ("en", "zh")
 HELD: Literal["content"] = "content"
 """What scored answers are held to: the schema and the values found in it, which is how asking is done."""
 _PAIRS_SHOWN = 3
-_SCORED_TOGETHER = 32
+_SCORED_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Size:
     learning_rate: float
 
 
-FULL = Size(pairs=1500, elsewhere=200, iterations=96, batch_size=32, rank=16, learning_rate=1.5e-3)
+FULL = Size(pairs=1500, elsewhere=130, iterations=170, batch_size=16, rank=16, learning_rate=3e-3)
 QUICK = Size(pairs=240, elsewhere=40, iterations=20, batch_size=16, rank=16, learning_rate=3e-3)
 
 _STEPS = (
@@ -162,7 +162,7 @@ class Story:
             learning_rate=size.learning_rate,
             lr_schedule=LearningRateSchedule(name="cosine_decay", warmup=size.iterations // 10),
             steps_per_report=max(1, size.iterations // 30),
-            steps_per_eval=size.iterations // 4,
+            steps_per_eval=size.iterations // 2,
             save_every=size.iterations,
             val_batches=-1,
         )

@@ -16,7 +16,7 @@ from myna.builders.database.query import (
     Where,
 )
 from myna.builders.database.roles import Role, can_be_averaged, can_be_summed
-from myna.builders.database.sampling.conditions import where
+from myna.builders.database.sampling.conditions import equal, where
 from myna.builders.database.sampling.draw import SELECTED, Draw
 from myna.builders.database.sampling.scope import Scope, any_scope, reordered, single
 from myna.builders.database.sampling.values import orders
@@ -41,6 +41,17 @@ def listing(draw: Draw) -> Query | None:
     order, limit = ordering(draw, scope, select if distinct else None, narrowed) if draw.chance(0.3) else ((), None)
     narrowed = all_known(draw, narrowed, order)
     return Query(select, scope.subject, scope.joins, narrowed, order_by=order, limit=limit, distinct=distinct)
+
+
+def looking_up(draw: Draw) -> Query | None:
+    """What is told of the one thing that has a name: what people ask most of a table with names."""
+    scope = single(draw)
+    named = draw.columns((scope.subject,), "name") if scope is not None else []
+    if scope is None or not named:
+        return None
+    made = equal(draw, *draw.one(named))
+    select = (Rows(scope.subject),) if draw.chance(0.15) else chosen(draw, scope, draw.weighted(_COLUMNS))
+    return Query(select, scope.subject, where=Where((made,))) if made is not None and select else None
 
 
 def everything(draw: Draw) -> Query | None:

@@ -9,7 +9,7 @@ from myna.builders.database.profile import Profile
 from myna.builders.database.query import Query
 from myna.builders.database.sampling.draw import Draw
 from myna.builders.database.sampling.grouping import bounded_groups, per_group, top_groups
-from myna.builders.database.sampling.listing import counting, everything, listing, measuring
+from myna.builders.database.sampling.listing import counting, everything, listing, looking_up, measuring
 from myna.builders.database.sampling.nesting import calculated, combined, partners
 from myna.builders.database.sampling.sense import makes_sense
 
@@ -17,6 +17,7 @@ _Make = Callable[[Draw], Query | None]
 
 _CONSTRUCTS: Mapping[_Make, float] = {
     listing: 36,
+    looking_up: 8,
     everything: 2,
     counting: 12,
     measuring: 9,
