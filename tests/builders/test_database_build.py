@@ -93,9 +93,10 @@ def test_both_languages_ask(made: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def test_the_prompt_names_the_cells_that_the_question_names(made: dict[str, list[dict[str, Any]]]) -> None:
-    asked = [line["messages"][1]["content"] for line in made["train"] if "Lakeside" in question(line)]
-    assert asked
-    assert all("'Lakeside'" in text.partition("\nHints:")[2] for text in asked)
+    asked = {name: [line for line in made["train"] if name in question(line)] for name in SCHOOLS}
+    assert any(asked.values())
+    for name, about in asked.items():
+        assert all(f"'{name}'" in line["messages"][1]["content"].partition("\nHints:")[2] for line in about)
 
 
 def test_the_same_seed_gives_the_same_bytes(school: Path, tmp_path: Path) -> None:

@@ -306,6 +306,18 @@ def test_most_sampled_queries_can_be_said_and_read_as_sentences(found: Profile, 
         assert not re.search(r"\b(of of|the the|with with|is is|and and)\b", question), question
 
 
+@pytest.mark.parametrize("descending", [True, False])
+def test_the_first_few_by_date_are_the_latest_or_the_earliest_never_the_top_or_the_last(
+    lexicon: Lexicon, descending: bool
+) -> None:
+    query = Query((student("Name"),), "students", order_by=(Order(student("dateOfBirth"), descending),), limit=3)
+    for side in ("train", "test"):
+        said = phrasings(query, lexicon, "en", side=side, random=random.Random(1), count=30)
+        assert len(said) > 3
+        for each in said:
+            assert not re.search(r"\b(top|bottom|last|first)\b", each.text), each.text
+
+
 def test_the_same_seed_gives_the_same_question_and_several_are_different(lexicon: Lexicon) -> None:
     query = students_where(Comparison(student("Age"), ">", 14), Comparison(student("Height"), ">", 160))
     first, second = (phrasings(query, lexicon, "en", side="train", random=random.Random(4), count=5) for _ in range(2))

@@ -63,7 +63,8 @@ class Orders:
         if first == "A":
             position = "last" if order.descending else "first"
             return f"the {position} {number}{noun.head} in alphabetical order of {name}{noun.continued}"
-        if query.limit > 1 and self._choose.chance(0.25):
+        # The last three by year may be the latest or the lowest; of a measure nobody doubts it.
+        if query.limit > 1 and first not in _ENDS["latest"] and self._choose.chance(0.25):
             among = forms.TOP if order.descending else forms.BOTTOM
             return self._choose.form(among, n=str(query.limit), head=noun.head, rest=noun.continued, c=name)
         return self._choose.form(

@@ -18,7 +18,7 @@ from myna.builders.database.query import (
 from myna.builders.database.roles import Role, can_be_averaged, can_be_summed
 from myna.builders.database.sampling.conditions import equal, where
 from myna.builders.database.sampling.draw import SELECTED, Draw
-from myna.builders.database.sampling.scope import Scope, any_scope, reordered, single
+from myna.builders.database.sampling.scope import Scope, alone, any_scope, reordered, single
 from myna.builders.database.sampling.values import orders
 
 LIMITS: Mapping[int, float] = {1: 6, 3: 2, 5: 1.2, 2: 0.6, 10: 0.4}
@@ -45,11 +45,11 @@ def listing(draw: Draw) -> Query | None:
 
 def looking_up(draw: Draw) -> Query | None:
     """What is told of the one thing that has a name: what people ask most of a table with names."""
-    scope = single(draw)
-    named = draw.columns((scope.subject,), "name") if scope is not None else []
-    if scope is None or not named:
+    named = draw.columns(draw.tables, "name")
+    if not named:
         return None
-    made = equal(draw, *draw.one(named))
+    column, described = draw.one(named)
+    scope, made = alone(column.table), equal(draw, column, described)
     select = (Rows(scope.subject),) if draw.chance(0.15) else chosen(draw, scope, draw.weighted(_COLUMNS))
     return Query(select, scope.subject, where=Where((made,))) if made is not None and select else None
 
