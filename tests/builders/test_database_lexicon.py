@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,23 @@ def test_common_words_have_their_chinese_and_others_stay() -> None:
     assert english_of("出生日期") == "date of birth"
     assert english_of("鞍马") is None
     assert [measure_word(noun) for noun in ("学生", "学校", "汽车", "图书", "东西")] == ["名", "所", "辆", "本", "个"]
+
+
+def test_a_date_says_that_it_is_one(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "club.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE members (name TEXT, joined_on DATE, seen_at DATE, born DATE, carried_on TEXT)")
+        connection.execute("INSERT INTO members VALUES ('Ann', '2020-01-02', '2021-03-04', '1980-05-06', 'yes')")
+        connection.execute("INSERT INTO members VALUES ('Bo', '2020-01-03', '2021-03-05', '1981-05-06', 'no')")
+    with Database.open(tmp_path / "club.sqlite") as database:
+        words = Lexicon.of(profile(database), Glossary()).columns
+    said = {column.column: found.english[0] for column, found in words.items()}
+    assert said == {
+        "name": "name",
+        "joined_on": "joining date",
+        "seen_at": "seen date",
+        "born": "birth date",
+        "carried_on": "carried on",
+    }
 
 
 def test_columns_are_called_by_their_words_without_what_they_are_of(found: Profile) -> None:

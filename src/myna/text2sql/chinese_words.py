@@ -122,7 +122,7 @@ trophy=奖杯 trust=信任 tuition=学费 turnover=营业额 tweet=推文 unempl
 vaccine=疫苗 valid=有效 vendor=供应商 victim=受害者 views=观看次数 village=村庄 voter=选民 voting=投票 wagon=车厢
 ward=病房 warehouse=仓库 warranty=保修 watch=手表 water=水 wave=波 wealth=财富 weapon=武器 weekday=工作日 weekend=周末
 wife=妻子 husband=丈夫 winter=冬季 summer=夏季 spring=春季 autumn=秋季 witness=证人 worker=工人 world=世界 zone=区域
-nominee=被提名者 attendee=与会者 applicant=申请人 bytes=字节数
+joining=加入 seen=观察 nominee=被提名者 attendee=与会者 applicant=申请人 bytes=字节数
 """
 WORDS = dict(pair.split("=") for pair in _WORDS.split())
 

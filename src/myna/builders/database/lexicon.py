@@ -50,12 +50,13 @@ _MOMENTS = {
     "to": "end",
     "hired": "hire",
     "created": "creation",
-    "created at": "creation",
     "updated": "update",
-    "updated at": "update",
     "published": "publication",
     "released": "release",
     "joined": "joining",
+    "born": "birth",
+    "sold": "sale",
+    "ordered": "order",
 }
 """What is a date or a year by its values, and does not say so by its name."""
 FLAG_ADJECTIVES = word_set(
@@ -289,8 +290,9 @@ def _as_noun(words: tuple[str, ...], found: ColumnProfile, owners: tuple[str, ..
     base = numbered(words)
     if base in owners and found.role in ("name", "category", "text"):
         return "name"
-    if base in _MOMENTS and found.role == "date":
-        return f"{_MOMENTS[base]} {'year' if isinstance(found.minimum, int) else 'date'}"
+    moment = re.sub(r" (?:on|at)$", "", base)  # `joined_on`
+    if found.role == "date" and (moment in _MOMENTS or moment != base):
+        return f"{_MOMENTS.get(moment, moment)} {'year' if isinstance(found.minimum, int) else 'date'}"
     if base in FLAG_ADJECTIVES and found.role == "flag":
         return f"{base} status"
     return base
