@@ -87,9 +87,7 @@ def main() -> None:
         for replay in arguments.replay:
             result = learn(run, kept, out=work / f"replay-{replay:g}", replay=replay, constrain="content")
             figures[f"{replay:g}"] = result.as_dict()
-    print(
-        f"{'replay':>6}  {'steps':>5}  {'test':15}{'held-out corrections':24}{'trained corrections':22}newly wrong  kept"
-    )
+    print(f"{'replay':>6}  {'steps':>5}  {'test':15}{'held-out corrections':24}{'trained':22}newly wrong  kept")
     for replay, found in figures.items():
         cells = [
             f"{share(both['before'])} → {share(both['after'])}" if both else "–"
