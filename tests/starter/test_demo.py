@@ -113,7 +113,7 @@ def test_its_commands_typed_by_hand_do_the_same(
 @pytest.mark.slow
 def test_the_whole_story_learns_most_questions_and_answers_the_seven(tmp_path: Path) -> None:
     result = myna.demo(tmp_path / "demo")
-    # It prints 59.8 and 86.2, 46.2 and 44.3 where it was measured; elsewhere sums of floats differ in their last digits.
+    # Where it was measured it prints 59.8 and 86.2, 46.2 and 44.3; elsewhere sums of floats differ in the last digits.
     assert result.learnt.after.share >= max(0.8, result.learnt.before.share + 0.2)
     assert result.elsewhere.after.share >= result.elsewhere.before.share - 0.1
     assert result.questions("en").share == 1
