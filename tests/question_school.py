@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from myna.builders.database.choice import Forms
+from myna.builders.database import chinese, english
+from myna.builders.database.choice import Chooser, Forms, Phrasing, Side
 from myna.builders.database.glossary import Glossary
-from myna.builders.database.lexicon import Lexicon
+from myna.builders.database.lexicon import Language, Lexicon
 from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import ColumnOf, Condition, Join, Query, Where
+from myna.builders.database.reading import read
 from myna.databases import Database
 
+SIDES: tuple[Side, Side] = ("train", "test")
 _SCHEMA = """
 CREATE TABLE schools (SchoolID INTEGER PRIMARY KEY, Name TEXT, City TEXT, numOfStaff INTEGER);
 CREATE TABLE students (
@@ -96,3 +100,10 @@ def all_forms(source: Mapping[str, object]) -> list[Forms]:
         elif isinstance(value, Mapping):
             found += [each for each in value.values() if isinstance(each, Forms)]
     return found
+
+
+def said(query: Query, lexicon: Lexicon, language: Language, side: Side, seed: int) -> Phrasing | None:
+    """A query, said once with a seed."""
+    reading = read(query, lexicon)
+    say = english.say if language == "en" else chinese.say
+    return say(reading, lexicon, Chooser(side, random.Random(seed))) if reading else None

@@ -8,11 +8,10 @@ import re
 import pytest
 
 from article_questions import article_questions
-from myna.builders.database.chinese import forms, say
-from myna.builders.database.choice import Chooser
+from myna.builders.database.chinese import forms
 from myna.builders.database.glossary import ColumnGlossary, Glossary, TableGlossary
 from myna.builders.database.lexicon import Lexicon
-from myna.builders.database.phrasing import phrase, phrasings
+from myna.builders.database.phrasing import phrasings
 from myna.builders.database.profile import Profile
 from myna.builders.database.query import (
     AgainstAggregate,
@@ -34,8 +33,10 @@ from myna.builders.database.query import (
 )
 from myna.builders.database.sampling import sample_queries
 from question_school import (
+    SIDES,
     TO_SCHOOL,
     all_forms,
+    said,
     school,
     school_lexicon,
     school_profile,
@@ -58,11 +59,8 @@ def lexicon(found: Profile) -> Lexicon:
 
 def ways(query: Query, lexicon: Lexicon, *, count: int = 300) -> set[str]:
     """All that is said of a query with many seeds, on both sides."""
-    said: set[str] = set()
-    for seed in range(count):
-        for side in ("train", "test"):
-            said.add(phrase(query, lexicon, "zh", side=side, random=random.Random(seed)) or "")
-    return said - {""}
+    spoken = (said(query, lexicon, "zh", side, seed) for side in SIDES for seed in range(count))
+    return {each.text for each in spoken if each}
 
 
 @pytest.mark.parametrize(("question", "query"), [(each.chinese, each.query) for each in article_questions()])
@@ -183,11 +181,11 @@ def test_a_form_of_testing_compares_in_words_that_training_has_in_others() -> No
 def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, lexicon: Lexicon) -> None:
     used: dict[str, set[str]] = {"train": set(), "test": set()}
     for number, query in enumerate(sample_queries(found, seed=3, count=300)):
-        for side in ("train", "test"):
-            said = say(query, lexicon, Chooser(side, random.Random(number)))
-            if said:
-                used[side] |= set(said.forms)
-                assert said.forms
+        for side in SIDES:
+            phrasing = said(query, lexicon, "zh", side, number)
+            if phrasing:
+                used[side] |= set(phrasing.forms)
+                assert phrasing.forms
     assert len(used["train"]) > 50
     assert len(used["test"]) > 40
     assert not used["train"] & used["test"]
@@ -195,8 +193,8 @@ def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, le
 
 def test_most_sampled_queries_can_be_said_and_read_as_sentences(found: Profile, lexicon: Lexicon) -> None:
     queries = list(sample_queries(found, seed=5, count=300))
-    said = [phrase(query, lexicon, "zh", side="train", random=random.Random(7)) for query in queries]
-    questions = [each for each in said if each]
+    spoken = [said(query, lexicon, "zh", "train", 7) for query in queries]
+    questions = [each.text for each in spoken if each]
     assert len(questions) > 0.85 * len(queries)
     for question in questions:
         assert not re.search(r"的的|的，|，，|  | [，。？]|[{}\x1f]|[，、]$", question), question

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from article_questions import article_questions
-from myna.builders.database.choice import Chooser, Forms
-from myna.builders.database.english import forms, say
+from myna.builders.database.choice import Forms
+from myna.builders.database.english import forms
 from myna.builders.database.english.conditions import agreeing
 from myna.builders.database.lexicon import Lexicon
-from myna.builders.database.phrasing import phrase, phrasings
+from myna.builders.database.phrasing import phrasings
 from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import (
     AgainstAggregate,
@@ -39,8 +39,10 @@ from myna.builders.database.query import (
 from myna.builders.database.sampling import sample_queries
 from myna.databases import Database
 from question_school import (
+    SIDES,
     TO_SCHOOL,
     all_forms,
+    said,
     school,
     school_lexicon,
     school_profile,
@@ -63,12 +65,8 @@ def lexicon(found: Profile) -> Lexicon:
 
 def ways(query: Query, lexicon: Lexicon, *, count: int = 400) -> set[str]:
     """All that is said of a query with many seeds, on both sides."""
-    said = (
-        phrase(query, lexicon, "en", side=side, random=random.Random(seed))
-        for side in ("train", "test")
-        for seed in range(count)
-    )
-    return {each for each in said if each}
+    spoken = (said(query, lexicon, "en", side, seed) for side in SIDES for seed in range(count))
+    return {each.text for each in spoken if each}
 
 
 @pytest.mark.parametrize(("question", "query"), [(each.english, each.query) for each in article_questions()])
@@ -284,11 +282,11 @@ def test_a_form_of_testing_compares_in_words_that_training_has_in_others() -> No
 def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, lexicon: Lexicon) -> None:
     used: dict[str, set[str]] = {"train": set(), "test": set()}
     for number, query in enumerate(sample_queries(found, seed=3, count=300)):
-        for side in ("train", "test"):
-            said = say(query, lexicon, Chooser(side, random.Random(number)))  # type: ignore[arg-type]
-            if said:
-                used[side] |= set(said.forms)
-                assert said.forms
+        for side in SIDES:
+            phrasing = said(query, lexicon, "en", side, number)
+            if phrasing:
+                used[side] |= set(phrasing.forms)
+                assert phrasing.forms
     assert len(used["train"]) > 50
     assert len(used["test"]) > 40
     assert not used["train"] & used["test"]
@@ -296,8 +294,8 @@ def test_no_form_of_a_test_question_is_in_a_training_question(found: Profile, le
 
 def test_most_sampled_queries_can_be_said_and_read_as_sentences(found: Profile, lexicon: Lexicon) -> None:
     queries = list(sample_queries(found, seed=5, count=300))
-    said = [phrase(query, lexicon, "en", side="train", random=random.Random(7)) for query in queries]
-    questions = [each for each in said if each]
+    spoken = [said(query, lexicon, "en", "train", 7) for query in queries]
+    questions = [each.text for each in spoken if each]
     assert len(questions) > 0.85 * len(queries)
     for question in questions:
         assert "  " not in question

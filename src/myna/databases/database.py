@@ -66,12 +66,16 @@ class Database:
         """Check, without running it, that `sql` is one query that this database understands. Raises `QueryError`."""
         self._ask({"do": "prepare", "sql": self._checked(sql)}, self._limits.seconds)
 
-    def run(self, sql: str) -> Result:
-        """Run one query. Rows and bytes over the limits are cut (`Result.truncated`). Raises `QueryError`."""
-        parts = self._ask({"do": "run", "sql": self._checked(sql)}, self._limits.seconds)
+    def run(self, sql: str, *, rows: int | None = None) -> Result:
+        """Run one query. Rows and bytes over the limits are cut (`Result.truncated`). Raises `QueryError`.
+
+        rows: at most so many are read, where the limits allow more.
+        """
+        most = self._limits.rows if rows is None else min(rows, self._limits.rows)
+        parts = self._ask({"do": "run", "sql": self._checked(sql), "rows": most}, self._limits.seconds)
         last = parts[-1]
-        rows = tuple(tuple(row) for part in parts for row in part["rows"])
-        return Result(tuple(last["columns"]), rows, last["truncated"], last["seconds"])
+        read = tuple(tuple(row) for part in parts for row in part["rows"])
+        return Result(tuple(last["columns"]), read, last["truncated"], last["seconds"])
 
     def close(self) -> None:
         """End its process; harmless when called twice."""

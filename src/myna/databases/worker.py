@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from io import FileIO
 from queue import SimpleQueue
 from typing import Any
@@ -109,7 +110,7 @@ def _answers(backend: Backend, request: Mapping[str, Any], limits: Limits) -> It
     try:
         match request["do"]:
             case "run":
-                yield from _in_parts(backend.run(request["sql"], limits))
+                yield from _in_parts(backend.run(request["sql"], replace(limits, rows=request["rows"])))
             case "prepare":
                 backend.prepare(request["sql"])
                 yield {}

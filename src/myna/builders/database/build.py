@@ -24,7 +24,7 @@ from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import Query
 from myna.builders.database.sampling import sample_queries
 from myna.builders.database.sql import to_sql
-from myna.builders.database.verify import LONGEST_ANSWER, Verifier
+from myna.builders.database.verify import Verifier
 from myna.builders.sides import Shares, key_of
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built, FolderWriter, new_data_folder
@@ -46,8 +46,6 @@ _SHARE_OF_A_TABLE = 2.0
 _NAMED = 5
 _SECONDS = 2.0
 """Of a query. What takes longer is asked by nobody who waits for the answer, and would hold up all that follow."""
-_OF_A_CANDIDATE = Limits(seconds=_SECONDS, rows=LONGEST_ANSWER + 1)
-"""An answer beyond the longest is refused, and like none that is compared with it: the rest of it need not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +129,18 @@ def _choose(
     chosen: list[Query] = []
     waiting: list[Query] = []
     refused: Counter[str] = Counter()
-    with database.another(limits=_OF_A_CANDIDATE) as limited:
-        verifier = Verifier(limited)
-        for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
-            if len(chosen) >= wanted:
-                break
-            verdict = verifier.verify(query)
-            if verdict.reason is not None:
-                refused[verdict.reason] += 1
-            elif taken[query.table] < most:
-                taken[query.table] += 1
-                chosen.append(query)
-            else:
-                waiting.append(query)
+    verifier = Verifier(database)
+    for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
+        if len(chosen) >= wanted:
+            break
+        verdict = verifier.verify(query)
+        if verdict.reason is not None:
+            refused[verdict.reason] += 1
+        elif taken[query.table] < most:
+            taken[query.table] += 1
+            chosen.append(query)
+        else:
+            waiting.append(query)
     for reason, count in refused.most_common():
         writer.skip(f"candidates: {reason}", count)
     return [*chosen, *waiting[: wanted - len(chosen)]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -285,6 +286,7 @@ def head_and_rest(noun: str) -> tuple[str, str]:
     return (noun, "") if at is None else (" ".join(words[:at]), f" {' '.join(words[at:])}")
 
 
+@lru_cache(maxsize=4_096)
 def plural(noun: str) -> str:
     """Return the plural of an English noun phrase: its last word, or the one before "of", "per" and the like."""
     head, rest = head_and_rest(noun)

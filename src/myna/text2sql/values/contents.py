@@ -37,22 +37,24 @@ def contents(index: ValueIndex, schema: Schema, question: str) -> Contents:
     named = [number.value for number in numbers(question)]
     compared: list[Literal] = list(dict.fromkeys([*named, *dates(question)]))
     shown = {(table.name, column.name): column for table in schema.tables for column in table.columns}
+    tables = {table.name for table in schema.tables}
+    indexed = [(place, index.columns[place]) for place in index.places_of(tables)]
+    complete = {(column.table, column.name): column.complete for _, column in indexed}
     equal: dict[tuple[str, str], list[Literal]] = {}
-    complete = {(each.table, each.name): each.complete for each in index.columns}
-    for place, column in shown.items():
-        if complete.get(place) or (place not in complete and column.kind == "number"):
-            equal[place] = [] if complete.get(place) else list(dict.fromkeys(named))
-    for found in index.find(question, tables={table.name for table in schema.tables}):
-        indexed = index.columns[found.column]
-        if (place := (indexed.table, indexed.name)) in equal and found.value not in equal[place]:
-            equal[place].append(found.value)
+    for name, shown_column in shown.items():
+        if complete.get(name) or (name not in complete and shown_column.kind == "number"):
+            equal[name] = [] if complete.get(name) else list(dict.fromkeys(named))
+    for found in index.find(question, tables=tables):
+        column = index.columns[found.column]
+        if (name := (column.table, column.name)) in equal and found.value not in equal[name]:
+            equal[name].append(found.value)
     if any(column.kind == "date" for column in shown.values()):
         compared += [day for year in named if year in _YEARS for day in _first_days(int(year))]
     if not compared and not any(equal.values()):
         return Contents(Values(), free=True)
-    for number, each in enumerate(index.columns):
-        if each.values <= _FLAG_VALUES and each.rows >= _ROWS_OF_A_FLAG and (place := (each.table, each.name)) in equal:
-            equal[place] = list(dict.fromkeys([*equal[place], *index.values_of(number)]))
+    for place, each in indexed:
+        if each.values <= _FLAG_VALUES and each.rows >= _ROWS_OF_A_FLAG and (name := (each.table, each.name)) in equal:
+            equal[name] = list(dict.fromkeys([*equal[name], *index.values_of(place)]))
     return Contents(Values(equal, compared), free=False)
 
 

@@ -10,10 +10,12 @@ import json
 import re
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import takewhile
 from typing import Literal as OneOf
+from typing import TypeAlias
 
 from myna.text2sql.grammar import Literal
 from myna.text2sql.values.file import SHORTEST_IN_TRIGRAMS, for_trigrams
@@ -25,8 +27,8 @@ _CANDIDATES = 50
 """Cells that are compared letter by letter, for each run of words that nothing fits exactly."""
 _COMMON = 20_000
 """A trigram in more cells tells too little for what it takes to count them."""
-_WORDS_KEPT = 1_024
-"""Texts and cells that are kept as they were taken apart."""
+_TEXTS_KEPT, _CELLS_KEPT = 1_024, 8_192
+"""Texts whose candidates are kept, and cells that are kept as they were taken apart."""
 _TRIGRAMS = 12
 """The rarest of a run, which are looked up."""
 _BY_PINYIN, _OTHER_CHARACTERS, _LEAST_PART = 0.9, 0.8, 0.5
@@ -47,6 +49,32 @@ class Found:
     """Whether the words are such as "the", or signs."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """A cell, taken apart to be compared with parts of questions.
+
+    places: of each word among its words. letters: its words of one letter. size: characters of all words.
+    """
+
+    id: int
+    value: str
+    key: str
+    texts: tuple[str, ...]
+    places: Mapping[str, Sequence[int]]
+    letters: tuple[str, ...]
+    size: int
+    has_han: bool
+
+    @classmethod
+    def of(cls, id: int, value: str, key: str) -> _Cell:
+        found = words(value)
+        texts = tuple(word.text for word in found)
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(text, []).append(place)
+        return cls(id, value, key, texts, places, _letters(found), sum(map(len, texts)), has_han(key))
+
+
 class Finder:
     """Looks questions up in one index file."""
 
@@ -56,7 +84,8 @@ class Finder:
         self._firsts = firsts
         self._schema_words = schema_words
         # Questions about one database have many words in common, and its index never changes.
-        self._alike = lru_cache(maxsize=_WORDS_KEPT)(self._look_for_alike)
+        self._alike = lru_cache(maxsize=_TEXTS_KEPT)(self._look_for_alike)
+        self._taken_apart = lru_cache(maxsize=_CELLS_KEPT)(_Cell.of)
 
     def find(self, question: str, ranges: Sequence[tuple[int, int]]) -> list[Found]:
         """Return what is found among the cells in `ranges` (first and last id)."""
@@ -127,21 +156,20 @@ class Finder:
         """Find cells of which a run of words, not taken yet, is a typo or a part."""
         for run in _untaken(asked, taken, self._schema_words):
             bounds = tuple(ranges)
-            alike = {cell: each for text in _pieces(run) for cell, *each in self._alike(text, bounds)}
-            windows = _windows(run, {cell_key[:1] for _, cell_key in alike.values()})
+            alike = {cell.id: cell for text in _pieces(run) for cell in self._alike(text, bounds)}.values()
+            windows = _windows(run, {cell.key[:1] for cell in alike})
             texts = {word.text for word in run}
-            for cell, (value, cell_key) in alike.items():
-                cell_words = _cell_words(value)
-                likeness, nearest = _nearest(windows.get(cell_key[:1], ()), cell_key, _letters(cell_words))
+            for cell in alike:
+                likeness, nearest = _nearest(windows, cell)
                 if likeness and not self._is_of_the_schema(nearest):
-                    yield self._found(cell, value, nearest, likeness, "typo")
-                elif not texts.isdisjoint(word.text for word in cell_words):
-                    part = _part(run, cell_words)
+                    yield self._found(cell.id, cell.value, nearest, likeness, "typo")
+                elif not texts.isdisjoint(cell.texts):
+                    part = _part(run, cell)
                     if part is not None and not self._is_of_the_schema(part[0]):
-                        yield self._found(cell, value, part[0], part[1], "part")
+                        yield self._found(cell.id, cell.value, part[0], part[1], "part")
 
-    def _look_for_alike(self, text: str, ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, str, str], ...]:
-        """Return id, value and key of the cells that share most of the text's rare trigrams."""
+    def _look_for_alike(self, text: str, ranges: tuple[tuple[int, int], ...]) -> tuple[_Cell, ...]:
+        """Return the cells that share most of the text's rare trigrams."""
         doubled = for_trigrams(text)
         trigrams = {doubled[place : place + 3] for place in range(len(doubled) - 2)}
         if len(doubled) < SHORTEST_IN_TRIGRAMS or not trigrams:
@@ -159,7 +187,7 @@ class Finder:
             "AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?) AS near JOIN cells ON cells.id = near.rowid"
         )
         found = (self._connection.execute(sql, (match, *bounds, _CANDIDATES)) for bounds in ranges)
-        return tuple(row for rows in found for row in rows)
+        return tuple(self._taken_apart(*row) for rows in found for row in rows)
 
     def _is_of_the_schema(self, part: Sequence[Word]) -> bool:
         return all(word.is_stop_word or singular(word.text) in self._schema_words for word in part)
@@ -202,11 +230,6 @@ def _runs_in_pinyin(asked: Sequence[Word]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-@lru_cache(maxsize=_WORDS_KEPT)
-def _cell_words(value: str) -> tuple[Word, ...]:
-    return tuple(words(value))
-
-
 def _han(text: str) -> int:
     return 0 if text.isascii() else sum(map(is_han, text))
 
@@ -239,76 +262,92 @@ def _pieces(run: Sequence[Word]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A part of a run, its key, and its words of one letter."""
+    """A part of a run and its key. order: among the parts."""
 
+    order: int
     key: str
     part: Sequence[Word]
-    letters: Sequence[str]
 
 
-def _windows(run: Sequence[Word], beginnings: Collection[str]) -> dict[str, list[_Window]]:
-    """Return the parts of a run by their key's first letter, which a typo leaves, for these letters."""
-    found: dict[str, list[_Window]] = {}
+_Windows: TypeAlias = Mapping[tuple[str, tuple[str, ...]], Mapping[int, Sequence[_Window]]]
+"""Parts of a run by what a typo leaves, the first letter and the words of one letter; then by the length of the key."""
+
+
+def _windows(run: Sequence[Word], beginnings: Collection[str]) -> _Windows:
+    """Return the parts of a run whose keys begin with one of these letters."""
+    found: dict[tuple[str, tuple[str, ...]], dict[int, list[_Window]]] = {}
     for first, word in enumerate(run):
         beginning = word.text[:1]
         if beginning in beginnings:
-            parts = enumerate(keys(run[first : first + _WORDS_IN_A_RUN]), start=first + 1)
-            made = (_Window(written, run[first:stop], _letters(run[first:stop])) for stop, written in parts)
-            found.setdefault(beginning, []).extend(made)
+            for stop, written in enumerate(keys(run[first : first + _WORDS_IN_A_RUN]), start=first + 1):
+                part = run[first:stop]
+                by_length = found.setdefault((beginning, _letters(part)), {})
+                window = _Window(first * _WORDS_IN_A_RUN + stop, written, part)
+                by_length.setdefault(len(written), []).append(window)
     return found
 
 
-def _nearest(windows: Iterable[_Window], cell: str, letters: Sequence[str]) -> tuple[float, Sequence[Word]]:
-    """Return how much alike the likest part is, the shortest of several, and the part; 0 where none is.
+def _nearest(windows: _Windows, cell: _Cell) -> tuple[float, Sequence[Word]]:
+    """Return how much alike the likest part is, of several the shortest and first, and the part; 0 where none is.
 
-    letters: the cell's words of one letter, which a part must have too: "University A" is not "University" mistyped.
+    A part must have the cell's words of one letter: "University A" is not "University" mistyped.
     """
-    rated = ((_likeness(each.key, cell), each.part) for each in windows if each.letters == letters)
-    return max(rated, key=lambda each: (each[0], -len(each[1])), default=(0.0, ()))
+    best: tuple[float, int, int, Sequence[Word]] = (0.0, 0, 0, ())
+    by_length = windows.get((cell.key[:1], cell.letters))
+    if by_length is not None:
+        size = len(cell.key)
+        most = _typos_allowed(size)
+        for length in range(size - most, size + most + 1):
+            for window in by_length.get(length, ()):
+                likeness = _likeness(window.key, cell)
+                if likeness:
+                    best = max(best, (likeness, -len(window.part), -window.order, window.part))
+    return best[0], best[3]
 
 
-def _letters(part: Sequence[Word]) -> list[str]:
-    return [word.text for word in part if len(word.text) == 1 and not is_han(word.text)]
+def _letters(part: Sequence[Word]) -> tuple[str, ...]:
+    return tuple(word.text for word in part if len(word.text) == 1 and not is_han(word.text))
 
 
-def _likeness(written: str, cell: str) -> float:
-    """Return how much alike a word and a cell are when one is a typo of the other, else 0.
+def _likeness(written: str, cell: _Cell) -> float:
+    """Return how much alike a key and a cell with the same first letter are when one is a typo of the other, else 0.
 
     A typo leaves the first letter and all digits; one in four to seven letters (or in three Chinese characters), two in
     eight to fifteen, three in more. A letter too many, too few, another one, or two in the wrong order is one typo.
     """
     from rapidfuzz.distance import OSA
 
-    shortest = min(len(written), len(cell))
-    if abs(len(written) - len(cell)) > 3 or shortest < (3 if has_han(cell) else 4):
+    shortest = min(len(written), len(cell.key))
+    if shortest < (3 if cell.has_han else 4):
         return 0.0
-    allowed = 1 if shortest < 8 else 2 if shortest < 16 else 3
-    distance = OSA.distance(written, cell, score_cutoff=allowed)
-    if distance > allowed or written[0] != cell[0]:
+    allowed = _typos_allowed(shortest)
+    distance = OSA.distance(written, cell.key, score_cutoff=allowed)
+    if distance > allowed or _digits(written) != _digits(cell.key):
         return 0.0
-    if [c for c in written if c.isdigit()] != [c for c in cell if c.isdigit()]:
-        return 0.0
-    return 0.95 * (1 - distance / max(len(written), len(cell)))
+    return 0.95 * (1 - distance / max(len(written), len(cell.key)))
 
 
-def _part(run: Sequence[Word], cell: Sequence[Word]) -> tuple[Sequence[Word], float] | None:
+def _typos_allowed(letters: int) -> int:
+    return 1 if letters < 8 else 2 if letters < 16 else 3
+
+
+def _digits(text: str) -> list[str]:
+    return [c for c in text if c.isdigit()]
+
+
+def _part(run: Sequence[Word], cell: _Cell) -> tuple[Sequence[Word], float] | None:
     """Return the longest common run of words and its score, when it is at least half of the cell and says something."""
-    texts = [word.text for word in cell]
+    common = [word for word in run if word.text in cell.places]
+    least = max(2 if cell.has_han else 4, _LEAST_PART * cell.size)
+    if sum(len(word.text) for word in common) < least:
+        return None
     best: tuple[int, Sequence[Word]] = (0, ())
-    for first in range(len(run)):
-        for start in range(len(texts)):
-            length = 0
-            while (
-                first + length < len(run)
-                and start + length < len(texts)
-                and run[first + length].text == texts[start + length]
-            ):
-                length += 1
+    for first, word in enumerate(run):
+        for start in cell.places.get(word.text, ()):
+            pairs = zip(run[first:], cell.texts[start:], strict=False)
+            length = sum(1 for _ in takewhile(lambda pair: pair[0].text == pair[1], pairs))
             part = run[first : first + length]
             letters = sum(len(word.text) for word in part)
             if letters > best[0] and not all(word.is_stop_word or word.is_number for word in part):
                 best = letters, part
-    whole = sum(map(len, texts))
-    if best[0] < (2 if has_han("".join(texts)) else 4) or best[0] < _LEAST_PART * whole:
-        return None
-    return best[1], 0.7 * best[0] / whole
+    return (best[1], 0.7 * best[0] / cell.size) if best[0] >= least else None

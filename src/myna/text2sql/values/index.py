@@ -77,8 +77,10 @@ class ValueIndex:
         self._lasts = [last for *_, last in rows]
         self._names = [frozenset(name_words(column.name)) for column in self.columns]
         self._chinese = [tuple(spoken_in_chinese(name_words(column.name))) for column in self.columns]
-        tables = {column.table for column in self.columns}
-        schema_words = frozenset().union(*self._names, *map(name_words, tables))
+        self._places: dict[str, list[int]] = {}
+        for place, column in enumerate(self.columns):
+            self._places.setdefault(column.table, []).append(place)
+        schema_words = frozenset().union(*self._names, *map(name_words, self._places))
         self._finder = Finder(connection, self._firsts, schema_words)
 
     @classmethod
@@ -142,7 +144,12 @@ class ValueIndex:
 
         tables: looks in these only.
         """
-        return self._finder.find(question[:LONGEST_QUESTION], self._ranges(tables))
+        places = range(len(self.columns)) if tables is None else self.places_of(tables)
+        return self._finder.find(question[:LONGEST_QUESTION], self._ranges(places))
+
+    def places_of(self, tables: Collection[str]) -> list[int]:
+        """Return the places in `columns` of the columns of these tables, in order."""
+        return sorted(place for table in set(tables) for place in self._places.get(table, ()))
 
     def values_of(self, column: int) -> list[Literal]:
         """Return all values of the column at this place of `columns`."""
@@ -151,16 +158,15 @@ class ValueIndex:
         )
         return [value for (value,) in rows]
 
-    def _ranges(self, tables: Collection[str] | None) -> list[tuple[int, int]]:
-        """Return the first and last cell of the columns of these tables; neighbours together."""
-        chosen = None if tables is None else set(tables)
+    def _ranges(self, places: Iterable[int]) -> list[tuple[int, int]]:
+        """Return the first and last cell of the columns at these places; neighbours together."""
         ranges: list[tuple[int, int]] = []
-        for column, first, last in zip(self.columns, self._firsts, self._lasts, strict=True):
-            if chosen is None or column.table in chosen:
-                if ranges and ranges[-1][1] == first - 1:
-                    ranges[-1] = ranges[-1][0], last
-                else:
-                    ranges.append((first, last))
+        for place in places:
+            first, last = self._firsts[place], self._lasts[place]
+            if ranges and ranges[-1][1] == first - 1:
+                ranges[-1] = ranges[-1][0], last
+            else:
+                ranges.append((first, last))
         return ranges
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """A query as a Chinese question: what is asked for, of which rows, in which order, and the sentence around it.
 
-`Query`, lexicon and chooser in, a question out, None where there is no natural and unambiguous one. Knows no SQL.
+A reading of a query, lexicon and chooser in, a question out, None where there is no natural one. Knows no SQL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from myna.builders.database.chinese.quantities import Quantities
 from myna.builders.database.chinese.things import Nouns, Unsayable
 from myna.builders.database.choice import Chooser, Phrasing
 from myna.builders.database.lexicon import Lexicon
-from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Item, Query, Rows, SetOperation
+from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Item, Rows, SetOperation
 from myna.builders.database.reading import Reading, one_named, read
 
 __all__ = ["say"]
@@ -35,11 +35,8 @@ _ONE = {
 _PERSONAL = frozenset(("年龄", "身高", "体重", "学校", "年级", "出生日期"))
 
 
-def say(query: Query, lexicon: Lexicon, chooser: Chooser) -> Phrasing | None:
-    """Say `query` once, as `chooser` decides."""
-    reading = read(query, lexicon)
-    if reading is None:
-        return None
+def say(reading: Reading, lexicon: Lexicon, chooser: Chooser) -> Phrasing | None:
+    """Say a query once, as `chooser` decides; None where nobody would."""
     try:
         sentence = _Chinese(lexicon, chooser).sentence(reading)
     except Unsayable:

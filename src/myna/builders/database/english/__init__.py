@@ -1,6 +1,6 @@
 """A query as an English question: what is asked for, of which rows, in which order, and the sentence around it.
 
-`Query`, lexicon and chooser in, a question out, None where there is no natural and unambiguous one. Sentence, object,
+A reading of a query, lexicon and chooser in, a question out, None where there is no natural one. Sentence, object,
 conditions, order and groups are chosen independently. Knows no SQL.
 """
 
@@ -16,7 +16,7 @@ from myna.builders.database.english.orders import Orders
 from myna.builders.database.english.quantities import Quantities
 from myna.builders.database.english.things import Nouns, Unsayable, possessive
 from myna.builders.database.lexicon import Lexicon
-from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Item, Query, Rows, SetOperation
+from myna.builders.database.query import Aggregate, Arithmetic, ColumnOf, Item, Rows, SetOperation
 from myna.builders.database.reading import Reading, one_named, read
 from myna.builders.database.words import plural
 
@@ -38,11 +38,8 @@ _ONE_PERSON = {
 """Questions of their own for one person's column; of training, since every user asks so."""
 
 
-def say(query: Query, lexicon: Lexicon, chooser: Chooser) -> Phrasing | None:
-    """Say `query` once, as `chooser` decides."""
-    reading = read(query, lexicon)
-    if reading is None:
-        return None
+def say(reading: Reading, lexicon: Lexicon, chooser: Chooser) -> Phrasing | None:
+    """Say a query once, as `chooser` decides; None where nobody would."""
     try:
         sentence = _English(lexicon, chooser).sentence(reading)
     except Unsayable:
