@@ -128,6 +128,14 @@ def test_one_verifier_gives_the_verdicts_of_many(database: Database) -> None:
             assert verifier.verify(query).reason == reason
 
 
+def test_an_answer_of_which_a_part_was_read_for_comparison_is_whole_when_it_is_asked_for(database: Database) -> None:
+    verifier = Verifier(database)
+    assert verifier.verify(people(NAME, where=those(Comparison(NAME, "=", "Ann")))).reason is None  # reads two of all
+    verdict = verifier.verify(people(NAME))
+    assert verdict.result is not None
+    assert len(verdict.result.rows) == len(database.run("SELECT name FROM people").rows) > 2
+
+
 def test_a_table_that_takes_too_long_is_left_for_the_others(tmp_path: Path) -> None:
     path = tmp_path / "endless.sqlite"
     connection = sqlite3.connect(path)

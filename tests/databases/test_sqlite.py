@@ -191,6 +191,9 @@ def test_the_row_cap_cuts_and_says_so(school: Path) -> None:
         assert database.run("SELECT * FROM students").truncated
         assert not database.run("SELECT * FROM students LIMIT 3").truncated
         assert database.run("SELECT n FROM endless").truncated
+        assert len(database.run("SELECT * FROM students", rows=2).rows) == 2
+        assert database.run("SELECT * FROM students", rows=2).truncated
+        assert len(database.run("SELECT * FROM students", rows=100).rows) == 3
 
 
 def test_the_byte_cap_cuts_at_whole_rows(school: Path) -> None:

@@ -30,7 +30,12 @@ def withstand(url: str, corpus: Iterable[Attack], state: Callable[[], object], *
     else:
         with closing(WorkerProcess(Address.parse(url), LIMITS)) as worker:
             failures = list(
-                _attack(corpus, state, lambda sql: worker.ask({"do": "run", "sql": sql}, LIMITS.seconds), worker)
+                _attack(
+                    corpus,
+                    state,
+                    lambda sql: worker.ask({"do": "run", "sql": sql, "rows": LIMITS.rows}, LIMITS.seconds),
+                    worker,
+                )
             )
     assert not failures, "\n".join(failures)
 
