@@ -26,6 +26,7 @@ from myna.builders.database.query import (
     Query,
     Rows,
     Where,
+    columns_of,
 )
 from myna.builders.database.sampling import sample_queries
 from myna.builders.database.sampling.sense import table_of
@@ -208,6 +209,22 @@ def test_all_tables_get_their_turn(described: Profile, queries: list[Query]) -> 
 def test_from_a_database_that_says_nothing_come_no_queries(tmp_path: Path, statements: tuple[str, ...]) -> None:
     with database_of(tmp_path / "poor.sqlite", *statements) as database:
         assert list(sample_queries(profile(database), count=10)) == []
+
+
+def test_in_a_wide_table_a_phone_number_is_asked_about_too(tmp_path: Path) -> None:
+    texts = ("first_name", "last_name", "title", "city", "country", "email", "phone", "fax", "postal_code", "address")
+    numbers = ("age", "salary", "bonus", "height")
+    columns = ["id INTEGER PRIMARY KEY", *(f"{name} TEXT" for name in texts), *(f"{name} INTEGER" for name in numbers)]
+    rows = []
+    for row in range(40):
+        cells = [f"'{name} {row % 10 if name in ('city', 'title', 'country') else row}'" for name in texts]
+        rows.append(f"({', '.join([str(row), *cells, *(str(row * k) for k in range(3, 7))])})")
+    fill = f"INSERT INTO staff VALUES {', '.join(rows)}"
+    with database_of(tmp_path / "wide.sqlite", f"CREATE TABLE staff ({', '.join(columns)})", fill) as database:
+        found = list(sample_queries(profile(database), count=1000))
+    asked = Counter(column.column for query in found for column in set(columns_of(query)))
+    average = sum(asked.values()) / len(columns)
+    assert min(asked[name] for name in (*texts, *numbers)) > average / 4
 
 
 def test_few_queries_end_and_do_not_repeat(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ be made must be sayable: a construct enters here, and then in all of them. Knows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, TypeAlias
 
 AggregateName: TypeAlias = Literal["count", "sum", "avg", "min", "max"]
@@ -197,3 +198,20 @@ class Query:
     def tables(self) -> tuple[str, ...]:
         """Its tables in the order of FROM, without those of queries within it."""
         return (self.table, *(join.pairs[0][1].table for join in self.joins))
+
+
+def columns_of(query: Query) -> tuple[ColumnOf, ...]:
+    """Return all columns that a query names outside its joins, as often as it does, those of inner queries included."""
+    return tuple(_columns_in(query))
+
+
+def _columns_in(part: object) -> Iterator[ColumnOf]:
+    if isinstance(part, ColumnOf):
+        yield part
+    elif isinstance(part, tuple):
+        for each in part:
+            yield from _columns_in(each)
+    elif is_dataclass(part) and not isinstance(part, type):
+        for field in fields(part):
+            if field.name != "joins":
+                yield from _columns_in(getattr(part, field.name))

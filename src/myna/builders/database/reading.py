@@ -7,8 +7,7 @@ languages start from here. Knows no words of a language.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from myna.builders.database.lexicon import Lexicon
@@ -23,6 +22,7 @@ from myna.builders.database.query import (
     Missing,
     Query,
     Rows,
+    columns_of,
 )
 
 Path: TypeAlias = tuple[tuple[str, str], ...]
@@ -74,7 +74,7 @@ def read(query: Query, lexicon: Lexicon) -> Reading | None:
         return None
     root, paths = found
     own = {table for table, path in paths.items() if not path}
-    if _clash({each for each in _columns(query) if each.table in own}, own, lexicon):
+    if _clash({each for each in columns_of(query) if each.table in own}, own, lexicon):
         return None
     return (
         _from_parent(query, root, paths) or _across_link(query, root, paths, lexicon) or _from_root(query, root, paths)
@@ -84,7 +84,7 @@ def read(query: Query, lexicon: Lexicon) -> Reading | None:
 def _unclear(query: Query, lexicon: Lexicon) -> bool:
     plain = [item for item in query.select if not isinstance(item, Aggregate)]
     return (
-        any(lexicon.columns[each].ambiguous for each in _columns(query))
+        any(lexicon.columns[each].ambiguous for each in columns_of(query))
         or any(lexicon.tables[table].ambiguous for table in query.tables)
         or (query.limit is not None and not query.order_by)  # any five rows: everybody would get others
         or (not query.group_by and (query.having is not None or 0 < len(plain) < len(query.select)))
@@ -225,21 +225,3 @@ def _without_known(things: Things, column: ColumnOf) -> Things:
         if not (isinstance(each.condition, Missing) and each.condition.negated and each.condition.column == column)
     )
     return Things(things.table, kept, things.any, things.owned)
-
-
-@lru_cache(maxsize=256)
-def _columns(query: Query) -> tuple[ColumnOf, ...]:
-    """All columns a query names outside its joins and inner queries' own names; it is asked for every way to say it."""
-    return tuple(_columns_in(query))
-
-
-def _columns_in(part: object) -> Iterator[ColumnOf]:
-    if isinstance(part, ColumnOf):
-        yield part
-    elif isinstance(part, tuple):
-        for each in part:
-            yield from _columns_in(each)
-    elif is_dataclass(part) and not isinstance(part, type):
-        for field in fields(part):
-            if field.name != "joins":
-                yield from _columns_in(getattr(part, field.name))

@@ -83,7 +83,7 @@ def _weights(draw: Draw, scope: Scope) -> dict[ColumnOf, float]:
     found = draw.columns(scope.tables, *_LOOKED_AT)
     leaves, linking = scope.leaves, scope.linking
     return {
-        column: _LOOKED_AT[profile.role] * (6 if column.table in leaves else 1)
+        column: _LOOKED_AT[profile.role] * draw.preference(column) * (6 if column.table in leaves else 1)
         for column, profile in found
         if (profile.distinct > 1 or profile.nulls) and column not in linking
     }

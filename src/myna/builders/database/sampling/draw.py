@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import TypeVar
 
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
-from myna.builders.database.query import ColumnOf, Join
+from myna.builders.database.query import ColumnOf, Join, Query, columns_of
 from myna.builders.database.roles import Role
 
 _T = TypeVar("_T")
@@ -22,6 +23,9 @@ SELECTED: Mapping[Role, float] = {
     "key": 0.6,
 }
 """How much people want to see columns of a role."""
+_LEFT_BEHIND, _AT_LEAST, _PREFERRED = 0.5, 8, 6.0
+"""A column that is asked about less than half as often as its table's columns are on average, by more than chance, is
+chosen so much more readily: else a phone number among fifteen columns is hardly ever asked for."""
 
 
 class Draw:
@@ -38,6 +42,23 @@ class Draw:
         }
         self.referring = [name for name in self.tables if self._joins[name]]
         self._columns: dict[tuple[str, tuple[Role, ...]], list[tuple[ColumnOf, ColumnProfile]]] = {}
+        self._keys = {(name, table.key) for name, table in profile.tables.items()}
+        self._keys |= {(one.table, one.column) for joins in self._joins.values() for join in joins for one in join.pairs[0]}
+        self._asked: Counter[ColumnOf] = Counter()
+        self._asked_of: Counter[str] = Counter()
+
+    def count(self, query: Query) -> None:
+        """Take note of what a query that was given asks about."""
+        columns = set(columns_of(query))
+        self._asked.update(columns)
+        self._asked_of.update(column.table for column in columns)
+
+    def preference(self, column: ColumnOf) -> float:
+        """How much more a column is to be chosen than its role says; keys, which people don't ask for, never."""
+        if (column.table, column.column) in self._keys:
+            return 1.0
+        average = self._asked_of[column.table] / len(self.profile.tables[column.table].columns)
+        return _PREFERRED if self._asked[column] + _AT_LEAST < _LEFT_BEHIND * average else 1.0
 
     def joins(self, table: str) -> list[Join]:
         """The joins of a table to others that can be asked about."""

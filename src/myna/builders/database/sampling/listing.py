@@ -107,7 +107,7 @@ def chosen(draw: Draw, scope: Scope, count: int, *roles: Role) -> tuple[ColumnOf
     """
     linking = scope.linking
     weights = {
-        column: SELECTED[profile.role] * (1.0 if column.table == scope.subject else 0.25)
+        column: SELECTED[profile.role] * draw.preference(column) * (1.0 if column.table == scope.subject else 0.25)
         for column, profile in draw.columns(scope.tables, *(roles or SELECTED))
         if column not in linking or column.table == scope.subject
     }

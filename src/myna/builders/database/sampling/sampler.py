@@ -47,4 +47,5 @@ def sample_queries(profile: Profile, *, seed: int = 0, count: int | None = None)
             continue
         failures = 0
         given.add(query)
+        draw.count(query)
         yield query
