@@ -43,7 +43,9 @@ class Draw:
         self.referring = [name for name in self.tables if self._joins[name]]
         self._columns: dict[tuple[str, tuple[Role, ...]], list[tuple[ColumnOf, ColumnProfile]]] = {}
         self._keys = {(name, table.key) for name, table in profile.tables.items()}
-        self._keys |= {(one.table, one.column) for joins in self._joins.values() for join in joins for one in join.pairs[0]}
+        self._keys |= {
+            (one.table, one.column) for joins in self._joins.values() for join in joins for one in join.pairs[0]
+        }
         self._asked: Counter[ColumnOf] = Counter()
         self._asked_of: Counter[str] = Counter()
 
