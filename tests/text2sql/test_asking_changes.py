@@ -26,7 +26,7 @@ NAMES = st.one_of(
 COLUMN = st.builds(
     Column,
     NAMES,
-    st.sampled_from(["INTEGER", "json", ""]),
+    st.sampled_from(["INTEGER", "json", "double precision", ""]),
     st.sampled_from(["number", "text", "date", "other"]),
     st.booleans(),
     st.sampled_from(["", "years, in full", "the 'right' one"]),
@@ -54,7 +54,10 @@ def test_a_schema_text_is_read_back(described_tables: list[Table], data: st.Data
     }
     text = schema_text(Schema(tuple(described_tables)), samples)
     assert described(f"Answer with one SQLite query only.\n{text}") == {
-        table_identifier(table.name): tuple(identifier(column.name) for column in table.columns)
+        table_identifier(table.name): {
+            identifier(column.name): column.type.lower() if column.kind == "other" else column.kind
+            for column in table.columns
+        }
         for table in described_tables
     }
 
@@ -103,6 +106,16 @@ def test_what_changed_since_training_is_named(tmp_path: Path) -> None:
         "table new is new, or was in no prompt",
         "column age is gone from students",
         'columns years, "two words" are new in students',
+    }
+
+
+def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
+    path = database(tmp_path / "school.sqlite", "CREATE TABLE students (id INTEGER PRIMARY KEY, age INT, paid)")
+    folder = trained_on(tmp_path / "data", path)
+    script = "DROP TABLE students; CREATE TABLE students (id INTEGER PRIMARY KEY, age TEXT, paid BOOLEAN)"
+    assert set(changes(folder, database(path, script))) == {
+        "column age of students is text now, it was number",
+        "column paid of students is boolean now, it was without a type",
     }
 
 
