@@ -176,7 +176,12 @@ def test_a_glossary_gives_names_and_an_unknown_column_is_refused(school: Path, t
     glossary.write_text("tables:\n  students:\n    columns:\n      grade:\n        values:\n          9: ninth grade\n")
     built = build_database(school, tmp_path / "data", size=200, glossary=glossary)
     asked = [question(line) for line in every(lines(built.folder))]
-    assert any("ninth grade" in text for text in asked)
+    named = [text for text in asked if "ninth grade" in text]
+    assert named
+    prompts = [line["messages"][1]["content"] for line in every(lines(built.folder))]
+    assert all("grade = 9" in text.partition("Hints: ")[2] for text in prompts if "ninth grade" in text)
+    note = json.loads((built.folder / "data.json").read_text("utf-8"))
+    assert note["prompt"]["value_names"] == {"students": {"grade": {"ninth grade": 9}}}
     glossary.write_text("tables:\n  students:\n    columns:\n      grad: {names: year}\n")
     with pytest.raises(DataError, match="grade"):
         build_database(school, tmp_path / "other", glossary=glossary)

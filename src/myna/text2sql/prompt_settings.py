@@ -8,11 +8,14 @@ no database.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self, TypeAlias
 
 from myna.errors import ModelError, RecipeError
 from myna.models.adapters import PROMPT
+
+ValueNames: TypeAlias = Mapping[str, Mapping[str, Mapping[str, str | int | float]]]
+"""Table → column → what people call a value → the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,15 @@ class PromptSettings:
     samples: values of a column of texts beside the schema, and one of a column of numbers or dates; 0 for none. hints:
     whether the cells that the question names are shown. budget: what the schema may take, in bytes of UTF-8, so that
     every builder and every model cut it alike; a token takes about three (2.2 to 3.6 of Spider's schemas in the
-    tokenizers that the project is tested with, 2.0 to 2.9 of a Chinese one).
+    tokenizers that the project is tested with, 2.0 to 2.9 of a Chinese one). value_names: what people call values that
+    the cells don't say, by table, column and name (`{"orders": {"status": {"shipped": 3}}}`): a question that has the
+    name is told the value as if it had named a cell.
     """
 
     samples: int = 3
     hints: bool = True
     budget: int = 6_000
+    value_names: ValueNames = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises `RecipeError` for numbers out of range."""
@@ -38,8 +44,8 @@ class PromptSettings:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what stands under `"prompt"`."""
-        return asdict(self)
+        """Return what stands under `"prompt"`, without value names where there are none."""
+        return {name: value for name, value in asdict(self).items() if value or name != "value_names"}
 
     @classmethod
     def of(cls, note: Mapping[str, Any]) -> Self:
@@ -48,8 +54,12 @@ class PromptSettings:
         Raises `ModelError` for settings that can't be kept to.
         """
         said = note.get(PROMPT, {})
-        kinds = {each.name: type(each.default) for each in fields(cls)}
-        if not isinstance(said, Mapping) or any(type(value) is not kinds.get(name) for name, value in said.items()):
+        kinds = {each.name: type(getattr(cls(), each.name)) for each in fields(cls)}
+        if (
+            not isinstance(said, Mapping)
+            or any(type(value) is not kinds.get(name) for name, value in said.items())
+            or not _are_value_names(said.get("value_names", {}))
+        ):
             raise ModelError(
                 f'"{PROMPT}": {said!r:.200} says how prompts were made and can\'t be kept to; expected '
                 f"{', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}. "
@@ -63,3 +73,11 @@ class PromptSettings:
     def without_values(self) -> Self:
         """Return the same without anything that stands in the database's cells."""
         return type(self)(samples=0, hints=False, budget=self.budget)
+
+
+def _are_value_names(said: Mapping[Any, Any]) -> bool:
+    columns = [columns for columns in said.values() if isinstance(columns, Mapping)]
+    named = [names for each in columns for names in each.values() if isinstance(names, Mapping)]
+    values = [value for names in named for value in names.values()]
+    whole = len(columns) == len(said) and len(named) == sum(map(len, columns))
+    return whole and all(isinstance(value, str | int | float) for value in values)

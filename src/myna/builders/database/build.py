@@ -11,7 +11,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -95,6 +95,8 @@ def build_database(
     with Database.open(url, limits=Limits(seconds=_SECONDS)) as database:
         known = profile(database, seed=seed)
         words = Lexicon.of(known, read_glossary(glossary, database.schema) if glossary is not None else Glossary())
+        if settings.hints:
+            settings = replace(settings, value_names=words.told_values())
         source = {
             "builder": "database",
             "database": database.name,
@@ -242,7 +244,7 @@ def _write(
     name = Path(place.partition("?")[0]).stem or "database"
     writer.databases[name] = place
     cut = 0
-    with ValueIndex.open(database) if settings.hints else nullcontext() as index:
+    with ValueIndex.open(database, value_names=settings.value_names) if settings.hints else nullcontext() as index:
         prompter = Prompter.of(database, settings, index=index)
         for number, pair in enumerate(pairs, start=1):
             prompt = prompter.prompt(pair.question)

@@ -12,6 +12,8 @@
           Tel:
             names: [phone number, 电话]
 
+The names of values are kept with the data and with what learns it, so that asking knows them too.
+
 Every key is optional and one name may stand without its list. A name with a Chinese character is a Chinese one. Tables
 and columns are those of the database, whatever their case. Knows the schema, and no statistics.
 """

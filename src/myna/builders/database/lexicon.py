@@ -79,6 +79,8 @@ class ColumnWords:
     chinese: tuple[str, ...]
     unit: Unit | None
     values: Mapping[str, tuple[str, ...]]
+    told: Mapping[str, tuple[str, ...]]
+    """Those of `values` that nobody could know who was not told, by the glossary or a comment."""
     is_name: bool
     """Whether its value names the row: a person's name, a film's title."""
     ambiguous: bool = False
@@ -125,6 +127,16 @@ class Lexicon:
     columns: Mapping[ColumnOf, ColumnWords]
     references: Mapping[str, tuple[Join, ...]]
     """By table: what its rows refer to."""
+
+    def told_values(self) -> dict[str, dict[str, dict[str, Value]]]:
+        """Return the names that values were given, by table, column and name, as `PromptSettings` has them."""
+        found: dict[str, dict[str, dict[str, Value]]] = {}
+        for place, column in self.columns.items():
+            cells = {value_key(cell): cell for cell in column.profile.values}
+            named = {name: cells[key] for key, names in column.told.items() if key in cells for name in names}
+            if named:
+                found.setdefault(place.table, {})[place.column] = named
+        return found
 
     @classmethod
     def of(cls, profile: Profile, glossary: Glossary | None = None) -> Lexicon:
@@ -254,13 +266,15 @@ def _column_words(
     is_name = found.role == "name" and bool({english[0].rpartition(" ")[2], chinese[0][-2:]} & _NAME_HEADS)
     if is_name and is_person(owner[0][0]):
         chinese = tuple("姓名" if name in ("名称", "名字") and base == "name" else name for name in chinese)
+    values = _told(found, glossary)
     return ColumnWords(
         ColumnOf(table, column.name),
         found,
         english,
         chinese,
         unit or identifier_words(column.comment)[1] if found.role == "measure" else None,
-        _value_names(found, glossary, english[-1]),
+        _grades(found, english[-1]) | values,
+        values,
         is_name and english[0] in _NAMES_OF_ROWS and not (is_person(owner[0][0]) and english[0] == "title"),
     )
 
@@ -317,18 +331,22 @@ def _is_short_for(part: str, noun: str) -> bool:
     return 2 < len(part) < len(noun) and noun.startswith(part) and chinese_of((part,)) is None
 
 
-def _value_names(found: ColumnProfile, glossary: ColumnGlossary, name: str) -> dict[str, tuple[str, ...]]:
-    """Names of values: from the glossary, from a comment like "1=male 2=female", and of the grades of a school."""
-    named: dict[str, tuple[str, ...]] = {}
-    if name == "grade" and found.values and all(value in _SCHOOL_GRADES for value in found.values):
-        named = {
-            value_key(value): (f"{ordinal(int(value))} grade", f"{chinese_number(int(value))}年级")
-            for value in found.values
-        }
+def _told(found: ColumnProfile, glossary: ColumnGlossary) -> dict[str, tuple[str, ...]]:
+    """Names of values from the glossary, and from a comment like "1=male 2=female"."""
     in_comment = _VALUE_IN_COMMENT.findall(_without_name(found.column))
-    if len(in_comment) > 1 and len({word for _, word in in_comment}) == len(in_comment):
-        named |= {value: (word,) for value, word in in_comment}
-    return named | dict(glossary.values)
+    if len(in_comment) < 2 or len({word for _, word in in_comment}) < len(in_comment):
+        in_comment = []
+    return {value: (word,) for value, word in in_comment} | dict(glossary.values)
+
+
+def _grades(found: ColumnProfile, name: str) -> dict[str, tuple[str, ...]]:
+    """Names of the grades of a school."""
+    if name != "grade" or not found.values or any(value not in _SCHOOL_GRADES for value in found.values):
+        return {}
+    return {
+        value_key(value): (f"{ordinal(int(value))} grade", f"{chinese_number(int(value))}年级")
+        for value in found.values
+    }
 
 
 def _without_name(column: Column) -> str:

@@ -15,7 +15,7 @@ from myna.data.example import Message
 from myna.databases import Database, Schema
 from myna.errors import DatabaseError, MissingDependency, RecipeError
 from myna.text2sql.grammar import MAX_TABLES, Values, grammar
-from myna.text2sql.prompt_settings import PromptSettings
+from myna.text2sql.prompt_settings import PromptSettings, ValueNames
 from myna.text2sql.prompter import Prompter
 from myna.text2sql.relevant import Relevant, nearest_tables
 from myna.text2sql.values import ValueIndex, contents
@@ -60,7 +60,7 @@ class Briefer:
         self._database = database
         self._constrain = constrain
         looked_up = values and (settings.hints or constrain == "content")
-        self._index, self._notes = _open_index(database, constrain) if looked_up else (None, ())
+        self._index, self._notes = _open_index(database, constrain, settings.value_names) if looked_up else (None, ())
         self._prompter = Prompter.of(database, settings if values else settings.without_values(), index=self._index)
 
     def brief(self, question: str) -> Briefing:
@@ -107,10 +107,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
-def _open_index(database: Database, constrain: Constrain) -> tuple[ValueIndex | None, tuple[str, ...]]:
+def _open_index(
+    database: Database, constrain: Constrain, value_names: ValueNames
+) -> tuple[ValueIndex | None, tuple[str, ...]]:
     """Return the index of values; without its libraries none, with a note, unless it was asked for."""
     try:
-        return ValueIndex.open(database), ()
+        return ValueIndex.open(database, value_names=value_names), ()
     except MissingDependency as error:
         if constrain == "content":
             raise

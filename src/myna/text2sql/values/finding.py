@@ -78,11 +78,20 @@ class _Cell:
 class Finder:
     """Looks questions up in one index file."""
 
-    def __init__(self, connection: sqlite3.Connection, firsts: Sequence[int], schema_words: Collection[str]) -> None:
-        """firsts: the first cell of each column. schema_words: of tables and columns; never taken for typos."""
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        firsts: Sequence[int],
+        schema_words: Collection[str],
+        named: Mapping[str, Sequence[tuple[int, Literal]]],
+    ) -> None:
+        """firsts: the first cell of each column. schema_words: of tables and columns; never taken for typos. named:
+        columns and values by the key of what people call the value.
+        """
         self._connection = connection
         self._firsts = firsts
         self._schema_words = schema_words
+        self._named = named
         # Questions about one database have many words in common, and its index never changes.
         self._alike = lru_cache(maxsize=_TEXTS_KEPT)(self._look_for_alike)
         self._taken_apart = lru_cache(maxsize=_CELLS_KEPT)(_Cell.of)
@@ -108,6 +117,11 @@ class Finder:
                         yield self._found(cell, value, part, _BY_PINYIN, "pinyin", common)
                     else:
                         yield self._found(cell, value, part, 1.0, "words", common)
+        for written, places in runs.items() if self._named else ():
+            for column, value in self._named.get(written, ()):
+                if any(first <= self._firsts[column] <= last for first, last in ranges):
+                    for first, last in places:
+                        yield self._found(self._firsts[column], value, asked[first : last + 1], 1.0, "words")
 
     def _by_pinyin(self, asked: Sequence[Word], ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
         """Find what Chinese words name in Latin letters, or in other characters of the same sound."""

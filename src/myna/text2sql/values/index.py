@@ -24,10 +24,11 @@ from myna.databases import Database
 from myna.errors import MissingDependency
 from myna.text2sql.chinese_words import spoken_in_chinese
 from myna.text2sql.grammar import Literal
+from myna.text2sql.prompt_settings import ValueNames
 from myna.text2sql.values.cells import Cells
 from myna.text2sql.values.file import cache_folder, fill, is_stale, open_file, path_of, tidy, write_file
 from myna.text2sql.values.finding import Finder, Found
-from myna.text2sql.words import name_words, singular, words
+from myna.text2sql.words import key_of, name_words, singular, words
 
 LONGEST_QUESTION = 2_000
 """Characters of a question that are looked at."""
@@ -62,7 +63,12 @@ class IndexedColumn:
 class ValueIndex:
     """The values of one database in its present state. Threads may share it."""
 
-    def __init__(self, connection: sqlite3.Connection, temporary: tempfile.TemporaryDirectory[str] | None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        temporary: tempfile.TemporaryDirectory[str] | None,
+        value_names: ValueNames | None = None,
+    ) -> None:
         """Use `ValueIndex.open`."""
         self._connection = connection
         self._temporary = temporary
@@ -81,31 +87,38 @@ class ValueIndex:
         for place, column in enumerate(self.columns):
             self._places.setdefault(column.table, []).append(place)
         schema_words = frozenset().union(*self._names, *map(name_words, self._places))
-        self._finder = Finder(connection, self._firsts, schema_words)
+        named: dict[str, list[tuple[int, Literal]]] = {}
+        for place, column in enumerate(self.columns):
+            for name, value in (value_names or {}).get(column.table, {}).get(column.name, {}).items():
+                named.setdefault(key_of(name), []).append((place, value))
+        self._finder = Finder(connection, self._firsts, schema_words, named)
 
     @classmethod
-    def open(cls, database: Database, *, folder: Path | None = None) -> ValueIndex:
+    def open(
+        cls, database: Database, *, folder: Path | None = None, value_names: ValueNames | None = None
+    ) -> ValueIndex:
         """Open the index of `database`, which is made first where none is for its present state.
 
         folder: where indexes are kept, by default `cache_folder()`; where nothing can be written there, the index lasts
-        until it is closed. Raises `DatabaseError` when the database can't be read, `MissingDependency` without
-        RapidFuzz or pypinyin, and `ResourceError` when the disk is full.
+        until it is closed. value_names: what people call values, beside what the cells say.
+        Raises `DatabaseError` when the database can't be read, `MissingDependency` without RapidFuzz or pypinyin, and
+        `ResourceError` when the disk is full.
         """
         _require_libraries()
         path = path_of(database, folder or cache_folder())
         try:
             if not is_stale(database, path, time.time()):
-                return cls(open_file(path), None)
+                return cls(open_file(path), None, value_names)
         except (OSError, sqlite3.Error):
             pass  # there is none, or a damaged one: it is made again
         try:
             write_file(database, path)
             tidy(path)
-            return cls(open_file(path), None)
+            return cls(open_file(path), None, value_names)
         except (OSError, sqlite3.Error):
             temporary = tempfile.TemporaryDirectory(prefix="myna-values-", ignore_cleanup_errors=True)
             write_file(database, Path(temporary.name) / path.name)
-            return cls(open_file(Path(temporary.name) / path.name), temporary)
+            return cls(open_file(Path(temporary.name) / path.name), temporary, value_names)
 
     @classmethod
     def of(cls, cells: Iterable[Cells]) -> ValueIndex:
