@@ -81,6 +81,7 @@ def test_any_name_can_be_split(name: str) -> None:
         ("city", "cities"),
         ("person", "people"),
         ("date of birth", "dates of birth"),
+        ("reports to", "reports to"),
         ("status", "statuses"),
         ("class", "classes"),
         ("ID", "IDs"),

@@ -317,7 +317,7 @@ def _has_no_plural(word: str) -> bool:
     """Whether a word stays as it is: a plural, uncountable, or no noun (what is invested, what is available)."""
     lower = word.casefold()
     participle = len(word) > 4 and re.search(r"[^e]ed$", lower) is not None
-    known = lower in _UNCHANGED or lower in _SINGULAR or lower == "available"
+    known = lower in _UNCHANGED or lower in _SINGULAR or lower in _PREPOSITIONS or lower == "available"
     return known or participle or is_chinese(word) or not word[-1:].isalnum()
 
 
