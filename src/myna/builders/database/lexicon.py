@@ -129,10 +129,13 @@ class Lexicon:
     """By table: what its rows refer to."""
 
     def told_values(self) -> dict[str, dict[str, dict[str, Value]]]:
-        """Return the names that values were given, by table, column and name, as `PromptSettings` has them."""
+        """Return the names that values were given, by table, column and name, as `PromptSettings` has them.
+
+        Not those of true and false, which questions mean without saying the column's value.
+        """
         found: dict[str, dict[str, dict[str, Value]]] = {}
         for place, column in self.columns.items():
-            cells = {value_key(cell): cell for cell in column.profile.values}
+            cells = {value_key(cell): cell for cell in column.profile.values if not isinstance(cell, bool)}
             named = {name: cells[key] for key, names in column.told.items() if key in cells for name in names}
             if named:
                 found.setdefault(place.table, {})[place.column] = named
