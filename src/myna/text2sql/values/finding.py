@@ -49,11 +49,15 @@ class Found:
     """Whether the words are such as "the", or signs."""
 
 
+_Shape: TypeAlias = tuple[str, tuple[str, ...]]
+"""The first letter of a key, and its words of one letter: "University A" is not "University" mistyped."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cell:
     """A cell, taken apart to be compared with parts of questions.
 
-    places: of each word among its words. letters: its words of one letter. size: characters of all words.
+    places: of each word among its words. shape: what a typo leaves, see `_shape`. size: characters of all words.
     """
 
     id: int
@@ -61,7 +65,7 @@ class _Cell:
     key: str
     texts: tuple[str, ...]
     places: Mapping[str, Sequence[int]]
-    letters: tuple[str, ...]
+    shape: _Shape
     size: int
     has_han: bool
 
@@ -72,7 +76,7 @@ class _Cell:
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             places.setdefault(text, []).append(place)
-        return cls(id, value, key, texts, places, _letters(found), sum(map(len, texts)), has_han(key))
+        return cls(id, value, key, texts, places, _shape(key, found), sum(map(len, texts)), has_han(key))
 
 
 class Finder:
@@ -174,7 +178,8 @@ class Finder:
             windows = _windows(run, {cell.key[:1] for cell in alike})
             texts = {word.text for word in run}
             for cell in alike:
-                likeness, nearest = _nearest(windows, cell)
+                by_length = windows.get(cell.shape)
+                likeness, nearest = _nearest(by_length, cell) if by_length is not None else (0.0, ())
                 if likeness and not self._is_of_the_schema(nearest):
                     yield self._found(cell.id, cell.value, nearest, likeness, "typo")
                 elif not texts.isdisjoint(cell.texts):
@@ -283,44 +288,39 @@ class _Window:
     part: Sequence[Word]
 
 
-_Windows: TypeAlias = Mapping[tuple[str, tuple[str, ...]], Mapping[int, Sequence[_Window]]]
-"""Parts of a run by what a typo leaves, the first letter and the words of one letter; then by the length of the key."""
+_ByLength: TypeAlias = Mapping[int, Sequence[_Window]]
+"""Parts of a run by the length of the key."""
 
 
-def _windows(run: Sequence[Word], beginnings: Collection[str]) -> _Windows:
+def _windows(run: Sequence[Word], beginnings: Collection[str]) -> Mapping[_Shape, _ByLength]:
     """Return the parts of a run whose keys begin with one of these letters."""
-    found: dict[tuple[str, tuple[str, ...]], dict[int, list[_Window]]] = {}
+    found: dict[_Shape, dict[int, list[_Window]]] = {}
     for first, word in enumerate(run):
         beginning = word.text[:1]
         if beginning in beginnings:
             for stop, written in enumerate(keys(run[first : first + _WORDS_IN_A_RUN]), start=first + 1):
                 part = run[first:stop]
-                by_length = found.setdefault((beginning, _letters(part)), {})
+                by_length = found.setdefault(_shape(written, part), {})
                 window = _Window(first * _WORDS_IN_A_RUN + stop, written, part)
                 by_length.setdefault(len(written), []).append(window)
     return found
 
 
-def _nearest(windows: _Windows, cell: _Cell) -> tuple[float, Sequence[Word]]:
-    """Return how much alike the likest part is, of several the shortest and first, and the part; 0 where none is.
-
-    A part must have the cell's words of one letter: "University A" is not "University" mistyped.
-    """
+def _nearest(windows: _ByLength, cell: _Cell) -> tuple[float, Sequence[Word]]:
+    """Return how much alike the likest of the cell's shape is, of several the shortest and first; 0 where none is."""
     best: tuple[float, int, int, Sequence[Word]] = (0.0, 0, 0, ())
-    by_length = windows.get((cell.key[:1], cell.letters))
-    if by_length is not None:
-        size = len(cell.key)
-        most = _typos_allowed(size)
-        for length in range(size - most, size + most + 1):
-            for window in by_length.get(length, ()):
-                likeness = _likeness(window.key, cell)
-                if likeness:
-                    best = max(best, (likeness, -len(window.part), -window.order, window.part))
+    size = len(cell.key)
+    most = _typos_allowed(size)
+    for length in range(size - most, size + most + 1):
+        for window in windows.get(length, ()):
+            likeness = _likeness(window.key, cell)
+            if likeness:
+                best = max(best, (likeness, -len(window.part), -window.order, window.part))
     return best[0], best[3]
 
 
-def _letters(part: Sequence[Word]) -> tuple[str, ...]:
-    return tuple(word.text for word in part if len(word.text) == 1 and not is_han(word.text))
+def _shape(key: str, part: Sequence[Word]) -> _Shape:
+    return key[:1], tuple(word.text for word in part if len(word.text) == 1 and not is_han(word.text))
 
 
 def _likeness(written: str, cell: _Cell) -> float:
