@@ -23,7 +23,7 @@ from myna.builders.database.query import (
     SetOperation,
     Where,
 )
-from myna.builders.database.verify import Verdict, Verifier
+from myna.builders.database.verify import FIRST_ROWS, Verdict, Verifier
 from myna.databases import Database, Limits
 
 NAME, AGE, CITY, HEIGHT = (ColumnOf("people", name) for name in ("name", "age", "city", "height"))
@@ -153,3 +153,34 @@ def test_a_table_that_takes_too_long_is_left_for_the_others(tmp_path: Path) -> N
         other = Query((Aggregate("max", ColumnOf("endless", "n")),), "endless")
         assert verifier.verify(other) == Verdict("SELECT MAX(n) FROM endless", "takes too long")  # not run at all
         assert verifier.verify(Query((Aggregate("sum", ColumnOf("t", "a")),), "t")).reason is None
+
+
+def test_of_a_table_that_takes_too_long_the_first_rows_stand_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "large.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute('CREATE TABLE "all sales" (id INTEGER PRIMARY KEY, shop INTEGER, price INTEGER)')
+    connection.execute("CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.executemany(
+        'INSERT INTO "all sales" VALUES (?, ?, ?)', [(row, row % 3, row) for row in range(FIRST_ROWS + 500)]
+    )
+    connection.executemany("INSERT INTO shops VALUES (?, ?)", [(0, "North"), (1, "South"), (2, "West")])
+    connection.commit()
+    connection.close()
+    price, shop, name = ColumnOf("all sales", "price"), ColumnOf("all sales", "shop"), ColumnOf("shops", "name")
+    at_shop = Join(((shop, ColumnOf("shops", "id")),))
+    with Database.open(path) as database:
+        verifier = Verifier(database, tables=["all sales", "shops"], seconds_a_table=0.0)
+        whole = verifier.verify(Query((Aggregate("max", price),), "all sales"))
+        assert whole.result is not None
+        assert whole.result.rows == ((FIRST_ROWS + 499,),)
+        assert not verifier.in_part
+        in_part = verifier.verify(Query((Aggregate("count", Rows("all sales")),), "all sales"))
+        assert in_part.result is not None
+        assert in_part.result.rows == ((FIRST_ROWS,),)
+        assert (in_part.sql, in_part.reason) == ('SELECT COUNT(*) FROM "all sales"', None)
+        joined = Query((Aggregate("max", price),), "all sales", (at_shop,), those(Comparison(name, "=", "South")))
+        verdict = verifier.verify(joined)
+        assert (verdict.reason, list(verifier.in_part)) == (None, ["all sales"])
+        assert verdict.result is not None
+        assert verdict.result.rows == ((max(range(1, FIRST_ROWS, 3)),),)
+        assert database.run(verdict.sql).rows > verdict.result.rows

@@ -24,7 +24,7 @@ from myna.builders.database.profile import Profile, profile
 from myna.builders.database.query import Query
 from myna.builders.database.sampling import sample_queries
 from myna.builders.database.sql import to_sql
-from myna.builders.database.verify import Verifier
+from myna.builders.database.verify import FIRST_ROWS, Verifier
 from myna.builders.sides import Shares, key_of
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built, FolderWriter, new_data_folder
@@ -131,7 +131,7 @@ def _choose(
     chosen: list[Query] = []
     waiting: list[Query] = []
     refused: Counter[str] = Counter()
-    verifier = Verifier(database)
+    verifier = Verifier(database, tables=[name for name, table in known.tables.items() if not table.is_view])
     for query in sample_queries(known, seed=seed, count=4 * wanted + 200):
         if len(chosen) >= wanted:
             break
@@ -145,6 +145,10 @@ def _choose(
             waiting.append(query)
     for reason, count in refused.most_common():
         writer.skip(f"candidates: {reason}", count)
+    for table in verifier.in_part:
+        writer.notes.append(
+            f"queries of {table} take long: most were run on its first {FIRST_ROWS:,} rows, and prepared on the whole"
+        )
     return [*chosen, *waiting[: wanted - len(chosen)]]
 
 

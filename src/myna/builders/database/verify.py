@@ -1,17 +1,20 @@
 """Whether a query says something: it runs, and its answer is not one that a simpler question has too.
 
 A `Query` goes in with the database it was made for, a `Verdict` comes out: the SQL and its result, or the reason
-against it. Answers are kept by their SQL, since many candidates share the simpler queries they are compared with. Knows
-no words.
+against it. Answers are kept by their SQL, since many candidates share the simpler queries they are compared with. Of
+tables whose queries take too long the first rows stand for all: a query is then run on these, and prepared on the
+whole. Knows no words.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
+
+from sqlglot import exp, parse_one
 
 from myna.builders.database.query import (
     Aggregate,
@@ -28,6 +31,7 @@ from myna.builders.database.query import (
 from myna.builders.database.sql import to_sql
 from myna.databases import Database, Result
 from myna.errors import QueryError
+from myna.text2sql.identifiers import table_identifier
 
 Reason: TypeAlias = Literal[
     "does not run", "takes too long", "empty", "too long", "whole table", "tie", "repeats", "simpler"
@@ -37,6 +41,8 @@ Reason: TypeAlias = Literal[
 
 LONGEST_ANSWER = 1_000
 """Rows. Nobody reads more."""
+FIRST_ROWS = 5_000
+"""Of a table whose queries take too long."""
 _ANSWERS_KEPT = 20_000
 _CELLS_KEPT = 400
 """Cells of an answer up to which it is kept for later candidates."""
@@ -54,26 +60,57 @@ class Verdict:
 class Verifier:
     """Verifies queries on one database.
 
-    seconds_a_table: when the queries of a table have taken so long, no more are run: tables of many millions of rows
-    cost a second a query, and the others shall have their turn.
+    tables: those of which the first rows may stand for all; not views, whose rows may take for ever to make.
+    seconds_a_table: when the queries of a table have taken so long, the rest is run on its first rows, or not at all:
+    tables of many millions of rows cost seconds a query, and the others shall have their turn.
     """
 
-    def __init__(self, database: Database, *, seconds_a_table: float = 60.0) -> None:
+    def __init__(self, database: Database, *, tables: Collection[str] = (), seconds_a_table: float = 30.0) -> None:
         self._database = database
+        self._tables = tables
         self._seconds_a_table = seconds_a_table
         self._answers: dict[str, Result] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self.in_part: dict[str, exp.Table] = {}
+        """Tables of which the first rows stand for all, as SQL names them."""
 
     def verify(self, query: Query) -> Verdict:
         """Run a query and those it must differ from. Raises `DatabaseError` when the database is gone."""
         sql = to_sql(query, self._database.dialect)
-        if any(self._seconds[table] > self._seconds_a_table for table in query.tables):
+        asked = [table for table in query.tables if table not in self.in_part]
+        late = [table for table in asked if self._seconds[table] > self._seconds_a_table]
+        if not all(table in self._tables for table in late):
             return Verdict(sql, "takes too long")
+        if late:
+            self._take_part_of(late)
         try:
             result = self._answer(query)
-            return Verdict(sql, self._against(query, result), result)
+            reason = self._against(query, result)
+            if reason is None and self.in_part:
+                self._database.prepare(sql)
+            return Verdict(sql, reason, result)
         except QueryError as error:
             return Verdict(sql, "takes too long" if error.kind in ("time", "memory") else "does not run")
+
+    def _take_part_of(self, tables: Collection[str]) -> None:
+        for table in tables:
+            written = table_identifier(table, self._database.dialect)
+            self.in_part[table] = exp.to_table(written, dialect=self._database.dialect)
+        self._answers.clear()  # of all rows
+
+    def _on_first_rows(self, sql: str) -> str:
+        """Return SQL in which the first rows of the tables in part stand for each of them."""
+        if not self.in_part:
+            return sql
+        tree = parse_one(sql, dialect=self._database.dialect)
+        for table in list(tree.find_all(exp.Table)):
+            bare = table.copy()
+            bare.set("alias", None)
+            if bare in self.in_part.values():
+                alias = table.args.get("alias") or exp.TableAlias(this=table.this.copy())
+                first = exp.select("*").from_(bare).limit(FIRST_ROWS)
+                table.replace(exp.Subquery(this=first, alias=alias.copy()))
+        return tree.sql(dialect=self._database.dialect)
 
     def _answer(self, query: Query, rows: int = LONGEST_ANSWER + 1) -> Result:
         """Return what `query` answers, at least so many rows of it where it has them.
@@ -86,7 +123,7 @@ class Verifier:
             return kept
         began = time.perf_counter()
         try:
-            result = self._database.run(sql, rows=rows)
+            result = self._database.run(self._on_first_rows(sql), rows=rows)
         finally:
             seconds = time.perf_counter() - began
             for table in query.tables:
