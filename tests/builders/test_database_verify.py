@@ -178,9 +178,9 @@ def test_of_a_table_that_takes_too_long_the_first_rows_stand_for_all(tmp_path: P
         assert in_part.result is not None
         assert in_part.result.rows == ((FIRST_ROWS,),)
         assert (in_part.sql, in_part.reason) == ('SELECT COUNT(*) FROM "all sales"', None)
-        joined = Query((Aggregate("max", price),), "all sales", (at_shop,), those(Comparison(name, "=", "South")))
+        joined = Query((Aggregate("max", price),), "all sales", (at_shop,), those(Comparison(name, "=", "West")))
         verdict = verifier.verify(joined)
         assert (verdict.reason, list(verifier.in_part)) == (None, ["all sales"])
         assert verdict.result is not None
-        assert verdict.result.rows == ((max(range(1, FIRST_ROWS, 3)),),)
+        assert verdict.result.rows == ((max(range(2, FIRST_ROWS, 3)),),)
         assert database.run(verdict.sql).rows > verdict.result.rows
