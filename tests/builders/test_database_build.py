@@ -12,7 +12,7 @@ import pytest
 
 from myna.builders.database.build import build_database
 from myna.builders.database.private import Disguise
-from myna.builders.database.query import Aggregate, ColumnOf, DatePart, Having
+from myna.builders.database.query import Aggregate, ColumnOf, DatePart, Having, OneOf
 from myna.data.folder import open_folder
 from myna.databases import Database
 from myna.errors import DataError, RecipeError
@@ -155,6 +155,23 @@ def test_private_data_holds_no_text_of_the_database(school: Path, tmp_path: Path
     for name in (*SCHOOLS, *NAMES, "City 1"):
         assert name not in text
     assert "WHERE" in text
+
+
+def test_private_data_calls_no_value_what_the_real_one_is_called(school: Path, tmp_path: Path) -> None:
+    glossary = tmp_path / "glossary.yaml"
+    values = "\n".join(f"          {grade}: class of {grade}x" for grade in range(1, 13))
+    glossary.write_text(f"tables:\n  students:\n    columns:\n      grade:\n        values:\n{values}\n")
+    built = build_database(school, tmp_path / "data", size=200, values="private", glossary=glossary)
+    text = "\n".join((built.folder / name).read_text("utf-8") for name in ("data.json", "train.jsonl"))
+    assert "grade" in text
+    assert "class of" not in text
+
+
+def test_made_up_values_are_no_two_the_same_and_none_the_real_one() -> None:
+    grade = ColumnOf("students", "grade")
+    made = Disguise(0).of(OneOf(grade, tuple(range(1, 30)))).values
+    assert len(set(made)) == 29
+    assert all(one != real for one, real in zip(made, range(1, 30), strict=True))
 
 
 def test_private_queries_keep_no_total_and_no_year_of_the_database() -> None:

@@ -227,6 +227,21 @@ def test_what_people_call_a_value_is_a_hint_for_it_and_may_stand_in_the_answer(s
         assert '"9"' not in (held["untold"].grammars[0] or "")
 
 
+@pytest.mark.parametrize(
+    ("grades", "question"),
+    [
+        ({"on": 9}, "Which grade does the age depend on?"),  # a word of any question
+        ({"freshman": 12}, "Which freshman is called Li Hua?"),  # nobody is in twelfth grade any more
+    ],
+)
+def test_a_name_that_is_no_telling_word_or_whose_value_is_gone_is_no_hint(
+    school: Database, grades: dict[str, int], question: str
+) -> None:
+    settings = PromptSettings(value_names={"students": {"grade": grades}})
+    with Asker(school, Scripted(prompt_settings=settings)) as asker:
+        assert "grade =" not in asker.brief(question).messages[-1]["content"]
+
+
 def test_answers_are_held_to_the_schema_or_the_content_or_nothing(school: Database) -> None:
     assert asked(school, RIGHT, constrain="off")[1].grammars == [None]
     schema = asked(school, RIGHT, constrain="schema")[1].grammars[0]

@@ -119,6 +119,10 @@ def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
     }
 
 
+def test_a_comment_with_braces_hides_no_table() -> None:
+    assert described("t{set {a} b}(id number {a} b}, b text)") == {"t": {"id": "number", "b": "text"}}
+
+
 def test_a_database_that_moved_is_the_same_and_one_without_a_common_table_another(tmp_path: Path) -> None:
     folder = trained_on(tmp_path / "data", database(tmp_path / "school.sqlite", BEFORE))
     assert changes(folder, (tmp_path / "school.sqlite").rename(tmp_path / "moved.sqlite")) == ()

@@ -54,8 +54,10 @@ SET xmloption = content;
 SET work_mem = '16MB';
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
+SET synchronize_seqscans = off;
 SET cursor_tuple_fraction = 1;
 """
+# Without synchronize_seqscans, the first rows of a large table are the same ones each time.
 # Older servers or other roles don't take these; the rest of the wall stands without them.
 _WISHES = (f"SET temp_file_limit = '{_TEMPORARY_FILES}'", "SET client_connection_check_interval = '1s'")
 

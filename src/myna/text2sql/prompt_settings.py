@@ -33,7 +33,7 @@ class PromptSettings:
     samples: int = 3
     hints: bool = True
     budget: int = 6_000
-    value_names: ValueNames = field(default_factory=dict)
+    value_names: ValueNames = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Raises `RecipeError` for numbers out of range."""

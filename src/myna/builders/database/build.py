@@ -95,7 +95,9 @@ def build_database(
     with Database.open(url, limits=Limits(seconds=_SECONDS)) as database:
         known = profile(database, seed=seed)
         words = Lexicon.of(known, read_glossary(glossary, database.schema) if glossary is not None else Glossary())
-        if settings.hints:
+        if values == "private":
+            words = words.without_told_values()
+        else:
             settings = replace(settings, value_names=words.told_values())
         source = {
             "builder": "database",
@@ -145,7 +147,7 @@ def _choose(
             waiting.append(query)
     for reason, count in refused.most_common():
         writer.skip(f"candidates: {reason}", count)
-    for table in verifier.in_part:
+    for table in (table for table in verifier.in_part if known.tables[table].rows > FIRST_ROWS):
         writer.notes.append(
             f"queries of {table} take long: most were run on its first {FIRST_ROWS:,} rows, and prepared on the whole"
         )

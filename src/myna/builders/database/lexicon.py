@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, Self, TypeAlias, TypeVar
 
 from myna.builders.database.glossary import ColumnGlossary, Glossary, TableGlossary, value_key
 from myna.builders.database.profile import ColumnProfile, Profile, TableProfile
@@ -131,15 +131,25 @@ class Lexicon:
     def told_values(self) -> dict[str, dict[str, dict[str, Value]]]:
         """Return the names that values were given, by table, column and name, as `PromptSettings` has them.
 
-        Not those of true and false, which questions mean without saying the column's value.
+        Not those of flags, which questions mean without saying the column's value.
         """
         found: dict[str, dict[str, dict[str, Value]]] = {}
         for place, column in self.columns.items():
-            cells = {value_key(cell): cell for cell in column.profile.values if not isinstance(cell, bool)}
+            cells = {value_key(cell): cell for cell in column.profile.values if column.truth(cell) is None}
             named = {name: cells[key] for key, names in column.told.items() if key in cells for name in names}
             if named:
                 found.setdefault(place.table, {})[place.column] = named
         return found
+
+    def without_told_values(self) -> Self:
+        """Return the same without names that values were given: they belong to the values that stand there."""
+        columns = {
+            place: replace(
+                column, values={key: names for key, names in column.values.items() if key not in column.told}, told={}
+            )
+            for place, column in self.columns.items()
+        }
+        return replace(self, columns=columns)
 
     @classmethod
     def of(cls, profile: Profile, glossary: Glossary | None = None) -> Lexicon:

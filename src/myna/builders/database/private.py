@@ -18,6 +18,8 @@ _SURNAMES = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕�
 _DIGITS = re.compile(r"\d")
 _WORD = re.compile(r"[^\W\d_]+")
 _CHINESE = re.compile(r"[一-鿿]")
+_ATTEMPTS = 1_000
+"""To make up a value that is neither the real one nor another one's."""
 _Part = TypeVar("_Part")
 
 
@@ -27,6 +29,7 @@ class Disguise:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._known: dict[tuple[type, Value], Value] = {}
+        self._given: set[tuple[type, Value]] = set()
 
     def of(self, part: _Part) -> _Part:
         """Return a query, or a part of one, with made-up values."""
@@ -58,7 +61,13 @@ class Disguise:
     def _value(self, value: Value) -> Value:
         key = (type(value), value)
         if key not in self._known:
-            self._known[key] = self._made_up(value)
+            made = self._made_up(value)
+            for _ in range(0 if isinstance(value, bool) else _ATTEMPTS):
+                if made != value and (type(made), made) not in self._given:
+                    break
+                made = made + 1 if isinstance(made, int) else self._made_up(value)
+            self._given.add((type(made), made))
+            self._known[key] = made
         return self._known[key]
 
     def _made_up(self, value: Value) -> Value:

@@ -43,6 +43,7 @@ LONGEST_ANSWER = 1_000
 """Rows. Nobody reads more."""
 FIRST_ROWS = 5_000
 """Of a table whose queries take too long."""
+_LONGEST_OF_FIRST = 50
 _ANSWERS_KEPT = 20_000
 _CELLS_KEPT = 400
 """Cells of an answer up to which it is kept for later candidates."""
@@ -136,12 +137,15 @@ class Verifier:
 
     def _against(self, query: Query, result: Result) -> Reason | None:
         """The first reason against a query that runs, cheap ones first."""
+        # What a list of the first rows has few of, and no two of, may be many and several on the whole.
+        of_first = not query.group_by and any(table in self.in_part for table in query.tables)
+        longest = _LONGEST_OF_FIRST if of_first else LONGEST_ANSWER
         tests: tuple[tuple[Reason, Callable[[], bool]], ...] = (
             ("empty", lambda: says_nothing(result)),
-            ("too long", lambda: result.truncated or len(result.rows) > LONGEST_ANSWER),
+            ("too long", lambda: result.truncated or len(result.rows) > longest),
             ("whole table", lambda: is_whole_table(query)),
             ("repeats", lambda: _repeats(query, result)),
-            ("tie", lambda: query.limit is not None and not self._cuts_cleanly(query, query.limit)),
+            ("tie", lambda: query.limit is not None and (of_first or not self._cuts_cleanly(query, query.limit))),
             ("simpler", lambda: self._is_simpler_too(query, result)),
         )
         return next((reason for reason, holds in tests if holds()), None)

@@ -24,7 +24,7 @@ _PROMPTS = 500
 _SHOWN = 5
 _QUOTED = r"\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`"
 _NAME = rf"(?:{_QUOTED}|[^\W\d]\w*)"
-_LINE = re.compile(rf"(?:view )?(?P<table>{_NAME}(?:\.{_NAME})*)(?:\{{[^}}]*\}})?\((?P<columns>.*)\)")
+_LINE = re.compile(rf"(?:view )?(?P<table>{_NAME}(?:\.{_NAME})*)(?:\{{.*?\}})?\((?P<columns>.*)\)")
 _AFTER_TYPE = re.compile(r"(?:^| )(?:key\b|-> )")
 _PIECE = re.compile(rf"{_QUOTED}|'(?:[^']|'')*'|\{{[^}}]*\}}|[()]|, |[^\"`'{{(),]+|.", re.DOTALL)
 

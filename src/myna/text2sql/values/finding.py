@@ -125,7 +125,9 @@ class Finder:
             for column, value in self._named.get(written, ()):
                 if any(first <= self._firsts[column] <= last for first, last in ranges):
                     for first, last in places:
-                        yield self._found(self._firsts[column], value, asked[first : last + 1], 1.0, "words")
+                        part = asked[first : last + 1]
+                        common = all(word.is_stop_word for word in part)
+                        yield self._found(self._firsts[column], value, part, 1.0, "words", common)
 
     def _by_pinyin(self, asked: Sequence[Word], ranges: Sequence[tuple[int, int]]) -> Iterator[Found]:
         """Find what Chinese words name in Latin letters, or in other characters of the same sound."""

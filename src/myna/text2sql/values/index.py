@@ -89,8 +89,11 @@ class ValueIndex:
         schema_words = frozenset().union(*self._names, *map(name_words, self._places))
         named: dict[str, list[tuple[int, Literal]]] = {}
         for place, column in enumerate(self.columns):
-            for name, value in (value_names or {}).get(column.table, {}).get(column.name, {}).items():
-                named.setdefault(key_of(name), []).append((place, value))
+            names = (value_names or {}).get(column.table, {}).get(column.name, {})
+            cells = set(self.values_of(place)) if names and column.complete else ()
+            for name, value in names.items():
+                if value in cells or not column.complete:
+                    named.setdefault(key_of(name), []).append((place, value))
         self._finder = Finder(connection, self._firsts, schema_words, named)
 
     @classmethod
@@ -100,7 +103,8 @@ class ValueIndex:
         """Open the index of `database`, which is made first where none is for its present state.
 
         folder: where indexes are kept, by default `cache_folder()`; where nothing can be written there, the index lasts
-        until it is closed. value_names: what people call values, beside what the cells say.
+        until it is closed. value_names: what people call values, beside what the cells say; those of
+        values that the database has not are passed over.
         Raises `DatabaseError` when the database can't be read, `MissingDependency` without RapidFuzz or pypinyin, and
         `ResourceError` when the disk is full.
         """
