@@ -44,6 +44,7 @@ LONGEST_ANSWER = 1_000
 FIRST_ROWS = 5_000
 """Of a table whose queries take too long."""
 _LONGEST_OF_FIRST = 50
+"""Rows of a list of first rows: on the whole of a table so large it would be far longer."""
 _ANSWERS_KEPT = 20_000
 _CELLS_KEPT = 400
 """Cells of an answer up to which it is kept for later candidates."""

@@ -103,10 +103,9 @@ class ValueIndex:
         """Open the index of `database`, which is made first where none is for its present state.
 
         folder: where indexes are kept, by default `cache_folder()`; where nothing can be written there, the index lasts
-        until it is closed. value_names: what people call values, beside what the cells say; those of
-        values that the database has not are passed over.
-        Raises `DatabaseError` when the database can't be read, `MissingDependency` without RapidFuzz or pypinyin, and
-        `ResourceError` when the disk is full.
+        until it is closed. value_names: what people call values, beside what the cells say; a name whose value the
+        column no longer has is passed over. Raises `DatabaseError` when the database can't be read,
+        `MissingDependency` without RapidFuzz or pypinyin, and `ResourceError` when the disk is full.
         """
         _require_libraries()
         path = path_of(database, folder or cache_folder())
