@@ -308,11 +308,11 @@ def test_harmless_functions_are_run(school: Server) -> None:
 
 
 def test_rows_are_cut_at_the_caps(school: Server) -> None:
-    with Database.open(school.url("school"), limits=Limits(rows=10, bytes=100_000)) as database:
+    with Database.open(school.url("school"), limits=Limits(rows=10, bytes=35_000)) as database:
         cut = database.run("SELECT id FROM students ORDER BY id")
         assert (cut.rows, cut.truncated) == (tuple((number,) for number in range(1, 11)), True)
         assert not database.run("SELECT id FROM students LIMIT 10").truncated
-        large = database.run("SELECT repeat('x', 30000) FROM students")
+        large = database.run("SELECT repeat('x', 10000) FROM students")
         assert (len(large.rows), large.truncated) == (3, True)
         assert database.run("SELECT 1").rows == ((1,),)
 

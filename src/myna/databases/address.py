@@ -48,6 +48,7 @@ _PARAMETERS = {
         *("sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_min_protocol_version"),
         *("channel_binding", "gssencmode", "krbsrvname", "target_session_attrs", "require_auth"),
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
+        "functions",  # for us: those of the database's owner that may run
     },
     "mysql": {
         *("unix_socket", "user", "charset", "connect_timeout", "read_default_file", "read_default_group"),

@@ -36,10 +36,11 @@ def kind_of(declared: str) -> ColumnKind:
     return next((kind for pattern, kind in _KINDS if re.match(pattern, upper)), "other")
 
 
-def inspect_schema(dialect: str, connect: Callable[[], Any]) -> Schema:
+def inspect_schema(dialect: str, connect: Callable[[], Any], default: str | None = None) -> Schema:
     """Describe all tables and views that the connection may see, the default schema's first, without its name.
 
     dialect: SQLAlchemy's URL of dialect and driver. connect: gives a driver's connection, which is closed at the end.
+    default: the default schema, where it is not the connection's.
     Raises `MissingDependency` without SQLAlchemy, and the driver's errors.
     """
     try:
@@ -53,15 +54,15 @@ def inspect_schema(dialect: str, connect: Callable[[], Any]) -> Schema:
         engine = create_engine(dialect, creator=connect, poolclass=NullPool)
         try:
             with engine.connect() as connection:
-                return Schema(tuple(_tables(inspect(connection), connection.dialect)))
+                return Schema(tuple(_tables(inspect(connection), connection.dialect, default)))
         except DBAPIError as error:
             raise error.orig or error from None
 
 
-def _tables(inspector: Inspector, dialect: Dialect) -> Iterator[Table]:
+def _tables(inspector: Inspector, dialect: Dialect, default: str | None) -> Iterator[Table]:
     from sqlalchemy.engine.reflection import ObjectKind
 
-    default = inspector.default_schema_name
+    default = default or inspector.default_schema_name
     names = [name for name in inspector.get_schema_names() if not _OWN_SCHEMAS.fullmatch(name) and name != default]
     if dialect.name in ("mysql", "mariadb"):
         names = []  # there a schema is a database, and the address names one

@@ -1,13 +1,16 @@
-"""PostgreSQL behind walls that don't lean on each other: nothing is written, whatever SQL arrives.
+"""PostgreSQL, read only, whatever SQL arrives. No layer here leans on another one.
 
 1. Every query runs in `BEGIN READ ONLY`, in a session that is read-only by default, and is rolled back.
 2. It is the SELECT of a cursor, sent by the extended protocol: the server itself takes one statement and only a query.
-3. What a read-only transaction does not stop are functions that act outside of it (files, other sessions, large
-   objects, advisory locks, SQL given as text). So a query may call none that the server's catalog says is VOLATILE,
-   but for a short list: looked up are the names in the query's text, and those in its plan, where views are expanded.
-4. A superuser works as `pg_read_all_data` where that sees the same rows.
-5. Time is limited by the server, rows and bytes by reading row by row, temporary files where the role may set that.
-Functions that the database's owner declared STABLE or IMMUTABLE are believed to be so.
+3. What a read-only transaction does not stop are functions that act outside of it. Before a query is planned, all
+   functions that it can reach are looked up in the catalog (`postgres_reach`).
+4. Our own statements, from the first one on, run with a `search_path` of `pg_catalog` alone, since the database's owner
+   can set another one that puts functions and operators of theirs in place of the server's. Queries run with the
+   schemas that were set, behind `pg_catalog`.
+5. A superuser works as `pg_read_all_data` where that sees the same rows.
+6. Time is limited by the server, and by a second connection that ends what the first one's limit did not; rows and
+   bytes by reading row by row; temporary files where the role may set that.
+docs/security.md says what is promised, and what is not.
 
 A URL goes in; rows and a schema come out. Numbers, booleans and bytes are Python's, all other values the text that
 PostgreSQL writes for them.
@@ -15,30 +18,45 @@ PostgreSQL writes for them.
 
 from __future__ import annotations
 
-import json
+import os
+import socket
+import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from myna.databases.address import Address
 from myna.databases.numbers import number
+from myna.databases.postgres_cost import check_can_be_interrupted
+from myna.databases.postgres_reach import Reach
 from myna.databases.query import Limits, Result, took_too_long, took_too_much_memory
 from myna.databases.rows import collect
 from myna.databases.schema import Schema
 from myna.databases.server_url import ServerUrl, missing_driver
-from myna.databases.tokens import check_can_be_read, check_is_one_query, postgres_tokens, words_after_dots, words_called
+from myna.databases.tokens import check_can_be_read, check_is_one_query, postgres_tokens
 from myna.errors import DatabaseError, QueryError, QueryErrorKind
 
 if TYPE_CHECKING:
     import psycopg
 
 _CONNECT_SECONDS = 10
+_NEVER = 2**31  # executions until psycopg prepares a statement by itself; None would forbid it where we ask for it
 _PREPARE_SECONDS = 10.0
 _SCHEMA_SECONDS = 60.0
 _TEMPORARY_FILES = "1GB"
+_WORK_MEMORY = "SET LOCAL work_mem = '16MB'"
+_END_AFTER = 0.2  # seconds behind the server's own limit
+_LOOKS, _BETWEEN_LOOKS = 10, 0.1
+_IS_THERE = "SELECT FROM pg_catalog.pg_stat_activity WHERE pid = %s"
 
-_SESSION = """
+# The schemas that the database, the role or the address put on the path. Names no operator, and a function by its
+# schema, so that it means the same whatever that path is.
+_SCHEMAS = "SELECT pg_catalog.current_schemas(false)"
+# Temporary tables would otherwise come first.
+_SAFE_PATH = "SET search_path = pg_catalog, pg_temp"
+_SESSION = f"""
+{_SAFE_PATH};
 SET default_transaction_read_only = on;
 SET statement_timeout = '60s';
 SET lock_timeout = '5s';
@@ -51,45 +69,21 @@ SET bytea_output = hex;
 SET DateStyle = ISO;
 SET IntervalStyle = postgres;
 SET xmloption = content;
-SET work_mem = '16MB';
+SET work_mem = '256kB';
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
+SET plan_cache_mode = force_generic_plan;
 SET synchronize_seqscans = off;
 SET cursor_tuple_fraction = 1;
+SET constraint_exclusion = off;
 """
-# Without synchronize_seqscans, the first rows of a large table are the same ones each time.
+# plan_cache_mode and work_mem are for our own statements: the server expects far too much of `postgres_reach`'s, and
+# would plan it each time, with hash tables of megabytes. Without synchronize_seqscans, the first rows of a large table
+# are the same ones each time; without constraint_exclusion, planning does not evaluate CHECK constraints, which may
+# call functions.
 # Older servers or other roles don't take these; the rest of the wall stands without them.
 _WISHES = (f"SET temp_file_limit = '{_TEMPORARY_FILES}'", "SET client_connection_check_interval = '1s'")
 
-# VOLATILE by the catalog, but without an effect: their values change, nothing else does. As members of pg_catalog or of
-# an extension only, so that nobody's own function is taken for one of them.
-_HARMLESS = (
-    *("random", "random_normal", "gen_random_uuid", "uuidv4", "uuidv7", "clock_timestamp", "timeofday"),
-    *("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "gen_random_bytes", "pg_is_in_recovery"),
-    *("bernoulli", "system", "system_rows", "system_time"),  # TABLESAMPLE
-    *("pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size", "pg_database_size"),
-)
-# Not VOLATILE by the catalog, but they run SQL given as text, or take a transaction number that is never given back.
-_HARMFUL = (
-    *("crosstab", "crosstab2", "crosstab3", "crosstab4", "connectby", "xpath_table", "xslt_process"),
-    *("txid_current", "pg_current_xact_id"),
-)
-_REFUSED = """
-SELECT 'function', f.proname FROM pg_catalog.pg_proc f
-WHERE (f.proname = ANY(%(called)s) OR f.proname = ANY(%(dotted)s) AND f.pronargs - f.pronargdefaults <= 1
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute c WHERE c.attname = f.proname AND c.attnum > 0))
-  AND f.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype
-  AND (f.provolatile = 'v' OR f.proname = ANY(%(harmful)s) OR f.prokind = 'a' AND EXISTS (
-      SELECT FROM pg_catalog.pg_aggregate a, pg_catalog.pg_proc part WHERE a.aggfnoid = f.oid AND part.provolatile = 'v'
-      AND part.oid = ANY(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggmtransfn, a.aggmfinalfn]::pg_catalog.oid[])))
-  AND NOT (f.proname = ANY(%(harmless)s) AND (f.pronamespace = 'pg_catalog'::pg_catalog.regnamespace OR EXISTS (
-      SELECT FROM pg_catalog.pg_depend d
-      WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e')))
-UNION ALL
-SELECT 'operator', o.oprname FROM pg_catalog.pg_operator o
-JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode WHERE f.provolatile = 'v' AND pg_catalog.strpos(%(sql)s, o.oprname) > 0
-LIMIT 1
-"""
 # As another role a superuser would see fewer rows of tables with row security, and none of foreign ones. (Where row
 # security comes later, `row_security = off` makes it an error and not a silently smaller answer.)
 _CAN_STEP_DOWN = """
@@ -97,6 +91,12 @@ SELECT pg_catalog.current_setting('is_superuser') = 'on'
    AND EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data')
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity)
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_foreign_table)
+"""
+_READABLE = """
+SELECT n.nspname, c.relname, a.attname FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
 """
 _CANCELED = "57014"
 _KINDS: dict[str, QueryErrorKind] = {
@@ -127,6 +127,8 @@ class PostgresDatabase:
 
     def __init__(self, address: Address) -> None:
         self._url = ServerUrl.of(address)
+        self._overdue = False
+        self._still_running: int | None = None
         self._connect_to_run()
 
     def run(self, sql: str, limits: Limits) -> Result:
@@ -152,8 +154,13 @@ class PostgresDatabase:
         """Describe the tables, views and materialized views of all schemas. Raises `DatabaseError`."""
         from myna.databases.inspection import inspect_schema
 
+        default = next((name for name in self._schemas if name != "pg_catalog"), "public")
         with self._our_words(_SCHEMA_SECONDS):
-            return inspect_schema("postgresql+psycopg://", self._connect)
+            schema = inspect_schema("postgresql+psycopg://", lambda: self._connect()[0], default)
+            readable: dict[str, set[str]] = {}
+            for space, table, column in self._connection.execute(_READABLE).fetchall():
+                readable.setdefault(table if space == default else f"{space}.{table}", set()).add(column)
+        return schema.limited_to(readable)
 
     def close(self) -> None:
         """Close it; harmless when called twice."""
@@ -165,13 +172,14 @@ class PostgresDatabase:
         tokens = postgres_tokens(sql)
         check_is_one_query(tokens)
         check_can_be_read(tokens)
+        check_can_be_interrupted(tokens)
         with self._our_words(seconds), self._read_only(seconds):
-            called = words_called(tokens)
-            self._check_functions(sql, called, words_after_dots(tokens))
-            self._check_functions("", self._words_called_in_plan(sql) - called, set())
-            # In binary format psycopg takes the extended protocol, and that takes no second statement.
-            self._connection.execute(f"DECLARE myna_query NO SCROLL CURSOR FOR {sql}", binary=True)
-            yield
+            self._reach.check(sql, tokens)
+            with self._ended_in(seconds):
+                self._connection.execute(self._as_reader)
+                # In binary format psycopg takes the extended protocol, and that takes no second statement.
+                self._connection.execute(f"DECLARE myna_query NO SCROLL CURSOR FOR {sql}", binary=True)
+                yield
 
     @contextmanager
     def _read_only(self, seconds: float) -> Iterator[None]:
@@ -180,7 +188,6 @@ class PostgresDatabase:
         milliseconds = max(1, round(1000 * seconds))
         self._connection.execute(
             f"BEGIN READ ONLY; SET LOCAL statement_timeout = {milliseconds}; SET LOCAL lock_timeout = {milliseconds}"
-            + ("; SET LOCAL ROLE pg_read_all_data; SET LOCAL row_security = off" if self._steps_down else "")
         )
         try:
             yield
@@ -188,31 +195,48 @@ class PostgresDatabase:
             if not self._connection.closed:
                 self._connection.execute("ROLLBACK")
 
-    def _check_functions(self, sql: str, called: set[str], dotted: set[str]) -> None:
-        """Raise `QueryError` when one of these, or an operator in `sql`, may do more than read."""
-        if not (sql or called or dotted):
-            return
-        names = {"called": list(called), "dotted": list(dotted), "harmless": list(_HARMLESS), "harmful": list(_HARMFUL)}
-        refused = self._connection.execute(_REFUSED, {"sql": sql, **names}, prepare=True).fetchone()
-        if refused is not None:
-            raise QueryError(
-                f"the {refused[0]} {refused[1]} may do more than read, so it is not run "
-                "(one of your own that PostgreSQL calls VOLATILE can be declared STABLE if it only reads)",
-                "refused",
-            )
+    @contextmanager
+    def _ended_in(self, seconds: float) -> Iterator[None]:
+        """End the server process from a second connection, should its own time limit not end the query."""
+        self._overdue, self._still_running = False, None
+        timer = threading.Timer(seconds + _END_AFTER, self._end_server_process, [self._connection])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
-    def _words_called_in_plan(self, sql: str) -> set[str]:
-        """Return the functions in the query's plan: those behind views too."""
-        rows = self._connection.cursor().stream(f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {sql}")
-        expressions = [text for (plan,) in rows for text in _expressions(json.loads(plan))]
-        return {name for text in expressions for name in words_called(postgres_tokens(text))}
+    def _end_server_process(self, connection: psycopg.Connection[Any]) -> None:
+        """End it, or see that it can't be ended; then let the thread that waits for it go on."""
+        import psycopg
+
+        self._overdue = True
+        process = connection.info.backend_pid
+        with suppress(psycopg.Error, DatabaseError), closing(self._connect()[0]) as second:
+            second.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [process])
+            for _ in range(_LOOKS):
+                if second.execute(_IS_THERE, [process]).fetchone() is None:
+                    return
+                time.sleep(_BETWEEN_LOOKS)
+            self._still_running = process
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as waited_for:
+            waited_for.shutdown(socket.SHUT_RDWR)
+
+    def _first_row(self, statement: str, parameters: dict[str, Any]) -> Any:
+        return self._connection.execute(statement, parameters, prepare=True).fetchone()
 
     def _connect_to_run(self) -> None:
-        self._connection = self._connect()
-        self._steps_down = self._connection.execute(_CAN_STEP_DOWN).fetchone() == (True,)
+        self._connection, self._schemas = self._connect()
+        steps_down = self._connection.execute(_CAN_STEP_DOWN).fetchone() == (True,)
+        path = ", ".join('"{}"'.format(name.replace('"', '""')) for name in self._schemas if name != "pg_catalog")
+        self._as_reader = f"SET LOCAL search_path = pg_catalog{path and ', '}{path}, pg_temp; {_WORK_MEMORY}" + (
+            "; SET LOCAL ROLE pg_read_all_data; SET LOCAL row_security = off" if steps_down else ""
+        )
+        self._reach = Reach(self._first_row, self._url.functions)
         _read_as_text(self._connection)
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> tuple[psycopg.Connection[Any], list[str]]:
+        """Return a new connection, whose search_path is pg_catalog, and the schemas that were on it before."""
         try:
             import psycopg
         except ImportError as error:
@@ -220,8 +244,9 @@ class PostgresDatabase:
         wanted: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "application_name": "myna"}
         try:
             connection: psycopg.Connection[Any] = psycopg.connect(
-                **{**wanted, **self._url.libpq()}, client_encoding="UTF8", autocommit=True, prepare_threshold=None
+                **{**wanted, **self._url.libpq()}, client_encoding="UTF8", autocommit=True, prepare_threshold=_NEVER
             )
+            ((schemas,),) = connection.execute(_SCHEMAS).fetchall()
             connection.execute(_SESSION)
             for wish in _WISHES:
                 try:
@@ -230,7 +255,7 @@ class PostgresDatabase:
                     continue
         except (psycopg.Error, ValueError) as error:
             raise self._url.unreachable(str(error)) from None
-        return connection
+        return connection, schemas
 
     @contextmanager
     def _our_words(self, seconds: float) -> Iterator[None]:
@@ -243,6 +268,16 @@ class PostgresDatabase:
             raise self._in_our_words(error, seconds) from None
 
     def _in_our_words(self, error: psycopg.Error, seconds: float) -> DatabaseError:
+        if self._overdue:
+            self._connection.close()
+            late = took_too_long(seconds)
+            if self._still_running is None:
+                return late
+            return QueryError(
+                f"{late}. The server can't interrupt this one and still runs it, as process {self._still_running}; its "
+                "administrator sees it in pg_stat_activity",
+                "time",
+            )
         if error.sqlstate is None:  # the driver's, not the server's
             self._connection.close()
             if "memory" in str(error):
@@ -256,18 +291,6 @@ class PostgresDatabase:
             message, kind = "a part of the query is not a query: it would write", "refused"
         hint = self._url.without_secrets(error.diag.message_hint or "")
         return QueryError(message + (f" ({hint})" if hint else ""), kind)
-
-
-def _expressions(plan: Any, key: str = "") -> Iterator[str]:
-    """Give every expression in a plan as EXPLAIN writes it; names of tables and the like stand there unquoted."""
-    if isinstance(plan, dict):
-        for name, part in plan.items():
-            yield from _expressions(part, name)
-    elif isinstance(plan, list):
-        for part in plan:
-            yield from _expressions(part, key)
-    elif isinstance(plan, str) and not key.endswith("Name") and key not in ("Alias", "Schema"):
-        yield plan
 
 
 def _read_as_text(connection: psycopg.Connection[Any]) -> None:

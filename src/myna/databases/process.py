@@ -29,6 +29,7 @@ from myna.errors import DatabaseError, MissingDependency, QueryError
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from myna.databases.worker import main; main()"
 _OPENING_SECONDS = 60.0
 _GRACE_SECONDS = 0.5
+_SERVER_GRACE_SECONDS = 3.0  # a server's worker first sees to it that the query has ended there
 _CLOSING_SECONDS = 1.0
 
 _Inbox = SimpleQueue[dict[str, Any] | None]
@@ -44,6 +45,7 @@ class WorkerProcess:
             "double_quoted_strings": double_quoted_strings,
         }
         self._shown = address.shown
+        self._grace = _SERVER_GRACE_SECONDS if address.kind in ("postgres", "mysql") else _GRACE_SECONDS
         self._parent = os.getpid()
         self._lock = threading.Lock()
         self._running: _Running | None = None
@@ -57,7 +59,7 @@ class WorkerProcess:
     def ask(self, request: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
         """Send a request and return all messages of the answer.
 
-        A worker that has not answered half a second after `seconds` is killed. Raises the error that the worker
+        A worker that has not answered soon after `seconds` is killed. Raises the error that the worker
         answered with, `QueryError` when it was killed or ended, `DatabaseError` when it can't be started again.
         """
         self._look_for_fork()
@@ -65,7 +67,7 @@ class WorkerProcess:
             running = self._started()
             try:
                 running.send(request)
-                return list(running.answer(seconds + _GRACE_SECONDS))
+                return list(running.answer(seconds + self._grace))
             except Empty:
                 self._kill()
                 raise took_too_long(seconds) from None

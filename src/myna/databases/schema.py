@@ -6,7 +6,8 @@ database library and no SQL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 ColumnKind: TypeAlias = Literal["number", "text", "date", "boolean", "binary", "other"]
@@ -49,3 +50,26 @@ class Schema:
     """All tables and views that a reader may see, in the database's own order."""
 
     tables: tuple[Table, ...]
+
+    def limited_to(self, columns: Mapping[str, Set[str]]) -> Schema:
+        """Return it with these columns of these tables alone, and keys that lie within them. columns: by table."""
+
+        def within(table: str, names: tuple[str, ...]) -> bool:
+            return columns.get(table, set()) >= set(names)
+
+        return Schema(
+            tuple(
+                replace(
+                    table,
+                    columns=tuple(column for column in table.columns if column.name in columns[table.name]),
+                    primary_key=table.primary_key if within(table.name, table.primary_key) else (),
+                    foreign_keys=tuple(
+                        key
+                        for key in table.foreign_keys
+                        if within(table.name, key.columns) and within(key.table, key.referenced_columns)
+                    ),
+                )
+                for table in self.tables
+                if table.name in columns
+            )
+        )

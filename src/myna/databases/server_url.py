@@ -46,11 +46,17 @@ class ServerUrl:
             parameters={name: unquote(value) for name, _, value in pairs},
         )
 
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions of the database's owner, as schema.name, that the address allows to run (PostgreSQL)."""
+        return tuple(name for name in self.parameters.get("functions", "").split(",") if name)
+
     def libpq(self) -> dict[str, Any]:
         """Return libpq's keywords; what is not said is left to its environment variables and `~/.pgpass`."""
         said = {"user": self.user, "password": self.password, "host": self.host, "port": self.port}
         said["dbname"] = self.database
-        return {**{name: value for name, value in said.items() if value}, **self.parameters}
+        parameters = {name: value for name, value in self.parameters.items() if name != "functions"}
+        return {**{name: value for name, value in said.items() if value}, **parameters}
 
     def without_secrets(self, message: str) -> str:
         """Return `message`, or, when a password stands in it, a sentence instead."""

@@ -81,6 +81,11 @@ def words_called(tokens: list[Token]) -> set[str]:
     }
 
 
+def names_in(tokens: list[Token]) -> set[str]:
+    """Return every name and keyword, as a server looks it up."""
+    return {_folded(token) for token in tokens if token.kind in ("name", "quoted")}
+
+
 def words_after_dots(tokens: list[Token]) -> set[str]:
     """Return the names that stand after ".": PostgreSQL reads `(x).f` as `f(x)` where x has no field f."""
     return {
