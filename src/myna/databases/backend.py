@@ -6,7 +6,7 @@ is given only statements that passed `statement.py`. It need not trust that chec
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from myna.databases.query import Limits, Result
 from myna.databases.schema import Schema
@@ -29,3 +29,11 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close it; harmless when called twice."""
+
+
+@runtime_checkable
+class RunsOnServer(Protocol):
+    """A backend whose queries run on when this process ends, on a server that does not notice by itself."""
+
+    def abandon(self) -> None:
+        """End the query that is running, because nobody waits for it any more. Called from another thread."""

@@ -17,27 +17,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from typing import Any
 
 from myna.databases.address import Address
+from myna.databases.mysql_code import OTHER_LANGUAGES, CodeCheck
+from myna.databases.mysql_cost import check_cost
 from myna.databases.numbers import number
 from myna.databases.query import Limits, Result, took_too_long
 from myna.databases.rows import collect
 from myna.databases.schema import Schema
 from myna.databases.server_url import ServerUrl, missing_driver
-from myna.databases.tokens import Token, check_is_one_query, mysql_tokens, words_called
+from myna.databases.tokens import check_is_one_query, mysql_tokens
 from myna.errors import DatabaseError, QueryError, QueryErrorKind
 
 _CONNECT_SECONDS = 10
 _PREPARE_SECONDS = 10.0
 _SCHEMA_SECONDS = 60.0
-_KILL_AFTER = 0.2  # seconds behind the server's own limit
+_KILL_AFTER = 0.1  # seconds behind the server's own limit
+_KILL_WAIT = 0.1  # seconds for the server to heed a KILL
+_NO_SUCH_THREAD = 1094
 _EXPLAIN_ROWS = 1000
 _LOCK_WAIT = 1205
+_HIDDEN = 1345
 
 _SESSION = (
     "SET SESSION TRANSACTION READ ONLY",
@@ -55,36 +58,6 @@ _WISHES = (
     "SET SESSION max_tmp_session_space_usage = 1073741824",
 )
 
-# Modes in which text is not cut into tokens as mysql_tokens does it, and those that contain them.
-_OTHER_LANGUAGES = {"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB"}
-
-# Functions of the servers that wait, lock, read or write files, keep something or run code. MySQL 8.4 reference,
-# chapter 14; MariaDB knowledge base, "Built-in functions".
-_REFUSED = frozenset(
-    (
-        *("sleep", "benchmark", "load_file"),
-        *("get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock"),
-        *("master_pos_wait", "source_pos_wait", "master_gtid_wait", "wait_for_executed_gtid_set"),
-        *("wait_until_sql_thread_after_gtids", "group_replication_set_as_primary"),
-        *("nextval", "lastval", "setval", "last_insert_id", "asynchronous_connection_failover_add_source"),
-        *("asynchronous_connection_failover_delete_source", "asynchronous_connection_failover_add_managed"),
-        *("asynchronous_connection_failover_delete_managed", "asynchronous_connection_failover_reset"),
-        *("sys_exec", "sys_eval", "sys_get", "sys_set", "lib_mysqludf_sys_info", "http_get", "http_post"),
-        *("service_get_read_locks", "service_get_write_locks", "service_release_locks"),
-        *("version_tokens_set", "version_tokens_edit", "version_tokens_delete", "version_tokens_lock_exclusive"),
-        *("keyring_key_generate", "keyring_key_store", "keyring_key_remove", "mysql_firewall_flush_status"),
-        *("audit_log_rotate", "audit_log_filter_set_filter", "audit_log_filter_flush", "audit_log_read"),
-        *("spider_direct_sql", "spider_bg_direct_sql", "spider_copy_tables", "spider_flush_table_mon_cache"),
-        *("spider_ping_table", "mysql_query_attribute_string", "load_rewrite_rules", "flush_rewrite_cache"),
-    )
-)
-_NOT_READING = {"FOR": ("UPDATE", "SHARE"), "LOCK": ("IN",), "NEXT": ("VALUE",), "PREVIOUS": ("VALUE",)}
-_LOADABLE = "SELECT name FROM mysql.func WHERE LOWER(name) IN ({names}) LIMIT 1"
-_STORED = """
-SELECT ROUTINE_NAME FROM information_schema.ROUTINES
-WHERE ROUTINE_TYPE = 'FUNCTION' AND LOWER(ROUTINE_NAME) IN ({names})
-  AND (SQL_DATA_ACCESS = 'MODIFIES SQL DATA' OR SQL_DATA_ACCESS = 'CONTAINS SQL' AND IS_DETERMINISTIC = 'NO') LIMIT 1
-"""
 _KINDS: dict[int, QueryErrorKind] = {
     1064: "syntax",
     1149: "syntax",
@@ -122,8 +95,12 @@ class MySQLDatabase:
         self._url = ServerUrl.of(address)
         self._driver = _driver(address.shown)
         self._connection = self._connect()
+        self._fate: str | None = None
+        """What became of a query that was ended from a second connection: "" when it has ended."""
         self._is_mariadb = "MariaDB" in self._connection.get_server_info()
-        self._catalogs = tuple(self._readable(_STORED, _LOADABLE))
+        # Who may not see mysql.func can't be told of loadable functions.
+        sees_loadable = self._may_ask("SELECT name FROM mysql.func LIMIT 0")
+        self._code = CodeCheck(self._ask, self._quote, sees_loadable=sees_loadable)
 
     def run(self, sql: str, limits: Limits) -> Result:
         """Run one query within `limits`. Raises `QueryError`."""
@@ -157,11 +134,11 @@ class MySQLDatabase:
         """Check `sql` and open a read-only transaction for it, which is rolled back at the end."""
         tokens = mysql_tokens(sql)
         check_is_one_query(tokens)
-        _check_reads_only(tokens)
+        check_cost(tokens)
         with self._our_words(seconds):
             if not self._connection.open:
                 self._connection = self._connect()
-            self._check_functions({_plain(name) for name in words_called(tokens)})
+            self._code.check(tokens, self._url.database)
             self._ask("START TRANSACTION READ ONLY")
             try:
                 with self._time_limit(seconds, _EXPLAIN_ROWS):
@@ -171,25 +148,16 @@ class MySQLDatabase:
                 if self._connection.open:
                     self._connection.rollback()
 
-    def _check_functions(self, called: set[str]) -> None:
-        """Raise `QueryError` when one of these functions may do more than read."""
-        refused = sorted(called & _REFUSED)
-        if called and not refused:
-            names = ", ".join(self._connection.escape(name) for name in sorted(called))
-            refused = [name for question in self._catalogs for (name,) in self._ask(question.format(names=names))]
-        if refused:
-            raise QueryError(
-                f"the function {refused[0]} may do more than read, so it is not run "
-                "(a stored one of your own can be declared READS SQL DATA or NO SQL)",
-                "refused",
-            )
+    def _quote(self, text: str) -> str:
+        literal: str = self._connection.escape(text)
+        return literal
 
-    def _readable(self, *questions: str) -> Iterator[str]:
-        """Give the questions that this user may ask. Who may not see mysql.func can't be told of loadable functions."""
-        for question in questions:
-            with suppress(self._driver.Error):
-                self._ask(question.format(names="''"))
-                yield question
+    def _may_ask(self, question: str) -> bool:
+        try:
+            self._ask(question)
+        except self._driver.Error:
+            return False
+        return True
 
     def _ask(self, statement: str) -> Sequence[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
@@ -222,18 +190,51 @@ class MySQLDatabase:
             else f"max_execution_time = {round(1000 * seconds)}"
         )
         self._ask(f"SET SESSION sql_select_limit = {rows}, {limit}")
-        timer = threading.Timer(seconds + _KILL_AFTER, self._kill_query, [self._connection.thread_id()])
-        timer.start()
+        self._fate = None
+        over = threading.Event()
+        arguments = (self._connection.thread_id(), seconds + _KILL_AFTER, over)
+        ender = threading.Thread(target=self._end, args=arguments, daemon=True)
+        ender.start()
         try:
             yield
         finally:
-            timer.cancel()
+            over.set()
+            ender.join()  # so that a late KILL never meets the next query
 
-    def _kill_query(self, thread: int) -> None:
+    def _end(self, thread: int, seconds: float, over: threading.Event) -> None:
+        """End the query of connection `thread` unless it is over within `seconds`, or note that nothing ends it."""
+        if over.wait(seconds):
+            return
+        running = f"; the server still runs it, as connection {thread}"
+        self._fate = f"{running}, which could not be ended from here; end it with KILL {thread}"
         with suppress(self._driver.Error, DatabaseError):
-            killer = self._connect()
-            with killer, killer.cursor() as cursor:
+            second = self._connect()
+            with second, second.cursor() as cursor:
                 cursor.execute(f"KILL QUERY {thread:d}")
+                ended = over.wait(_KILL_WAIT) or self._kill(cursor, thread)
+            self._fate = "" if ended else f"{running}, and has not yet heeded KILL {thread}; look for it there"
+
+    def _kill(self, cursor: Any, thread: int) -> bool:
+        """End a connection; return whether it is gone soon."""
+        try:
+            cursor.execute(f"KILL {thread:d}")
+        except self._driver.Error as error:
+            if error.args[0] == _NO_SUCH_THREAD:
+                return True
+            raise
+        end = time.monotonic() + _KILL_WAIT
+        while cursor.execute(f"SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {thread:d}"):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def abandon(self) -> None:
+        """End the query that is running, because nobody waits for it any more. Called from another thread."""
+        with suppress(self._driver.Error, DatabaseError):
+            second = self._connect()
+            with second, second.cursor() as cursor:
+                cursor.execute(f"KILL {self._connection.thread_id():d}")
 
     def _connect(self) -> Any:
         converters = _converters(self._driver.constants.FIELD_TYPE)
@@ -243,7 +244,7 @@ class MySQLDatabase:
                 for statement in _SESSION:
                     cursor.execute(statement)
                 cursor.execute("SELECT @@sql_mode")
-                modes = set(cursor.fetchone()[0].split(",")) - _OTHER_LANGUAGES
+                modes = set(cursor.fetchone()[0].split(",")) - OTHER_LANGUAGES
                 cursor.execute(f"SET SESSION sql_mode = '{','.join(sorted(modes))}'")
                 for wish in _WISHES:
                     with suppress(self._driver.Error):
@@ -263,12 +264,17 @@ class MySQLDatabase:
     def _in_our_words(self, error: Exception, seconds: float) -> DatabaseError:
         number_of_error = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         message = self._url.without_secrets(_said(error))
-        if number_of_error == 0 or 2000 <= number_of_error < 3000:  # the driver's, not the server's
-            self._connection._force_close()
-            return self._url.unreachable(message)
+        from_driver = number_of_error == 0 or 2000 <= number_of_error < 3000
         kind = _KINDS.get(number_of_error, "database")
-        if kind == "time" and number_of_error != _LOCK_WAIT:
-            return took_too_long(seconds)
+        if from_driver:
+            self._connection._force_close()
+        if (kind == "time" and number_of_error != _LOCK_WAIT) or (from_driver and self._fate is not None):
+            return QueryError(f"{took_too_long(seconds)}{self._fate or ''}", "time")
+        if from_driver:
+            return self._url.unreachable(message)
+        if number_of_error == _HIDDEN:
+            advice = "this user needs SELECT and SHOW VIEW on it and on all that it reads"
+            return QueryError(f"a view can't be looked into, so it is not run: {advice}", "refused")
         return QueryError(message, kind)
 
 
@@ -278,21 +284,6 @@ def _driver(shown: str) -> Any:
     except ImportError as error:
         raise missing_driver("PyMySQL", shown) from error
     return pymysql
-
-
-def _check_reads_only(tokens: list[Token]) -> None:
-    """Raise `QueryError` for a query that locks rows, sets variables or takes the next number of a sequence."""
-    if Token("symbol", ":=") in tokens:
-        raise QueryError("the query sets a variable (:=); write it without", "refused")
-    for word, after in pairwise(tokens):
-        if any(word.is_word(first) and after.is_word(*second) for first, second in _NOT_READING.items()):
-            raise QueryError(f"the query does more than read ({word.text} {after.text}); write it without", "refused")
-
-
-def _plain(name: str) -> str:
-    """Return a function's name as the server finds it: it takes "ſ" for "s" and "é" for "e"."""
-    letters = unicodedata.normalize("NFKD", name.replace("ß", "s")).casefold()
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def _said(error: Exception) -> str:

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from myna.databases.address import Address
-from myna.databases.backend import Backend
+from myna.databases.backend import Backend, RunsOnServer
 from myna.databases.query import Limits, Result, took_too_much_memory
 from myna.databases.rows import memory_of
 from myna.databases.wire import read_message, schema_as_lists, write_message
@@ -37,12 +37,15 @@ def main() -> None:
     requests, answers = _take_over_pipes()
     inbox: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     busy = threading.Event()
+    opened: list[Backend] = []
     threading.stack_size(_LISTENER_STACK)
-    threading.Thread(target=_listen, args=(requests, inbox, busy), daemon=True).start()
+    threading.Thread(target=_listen, args=(requests, inbox, busy, opened), daemon=True).start()
     opening = inbox.get()
     if opening is None:
         return
     backend = _answer_opening(opening, answers)
+    if backend is not None:
+        opened.append(backend)
     busy.clear()
     limits = Limits(**opening["limits"])
     while backend is not None and (request := inbox.get()) is not None:
@@ -62,13 +65,20 @@ def _take_over_pipes() -> tuple[FileIO, FileIO]:
     return requests, answers
 
 
-def _listen(requests: FileIO, inbox: SimpleQueue[dict[str, Any] | None], busy: threading.Event) -> None:
+def _listen(
+    requests: FileIO, inbox: SimpleQueue[dict[str, Any] | None], busy: threading.Event, opened: list[Backend]
+) -> None:
     """Hand requests on. When the parent is gone, end the process, in the middle of a query if need be."""
     while (request := read_message(requests)) is not None:
         busy.set()
         inbox.put(request)
     if busy.is_set():
-        os._exit(1)
+        try:
+            for backend in opened:
+                if isinstance(backend, RunsOnServer):
+                    backend.abandon()
+        finally:
+            os._exit(1)
     inbox.put(None)
 
 
