@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from myna.databases.database import Database
     from myna.databases.query import Limits, Result
-    from myna.databases.schema import Column, ForeignKey, Schema, Table
+    from myna.databases.schema import Column, ForeignKey, Schema, Skipped, Table
 
-__all__ = ["Column", "Database", "ForeignKey", "Limits", "Result", "Schema", "Table"]
+__all__ = ["Column", "Database", "ForeignKey", "Limits", "Result", "Schema", "Skipped", "Table"]
 
 _HOMES = {
     "Database": "myna.databases.database",
@@ -24,6 +24,7 @@ _HOMES = {
     "Column": "myna.databases.schema",
     "ForeignKey": "myna.databases.schema",
     "Schema": "myna.databases.schema",
+    "Skipped": "myna.databases.schema",
     "Table": "myna.databases.schema",
 }
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from myna.databases.schema import Column, ColumnKind, ForeignKey, Schema, Table
+from myna.databases.schema import Column, ColumnKind, ForeignKey, Schema, Skipped, Table
 from myna.databases.server_url import missing_driver
 
 if TYPE_CHECKING:
@@ -43,6 +44,40 @@ def inspect_schema(dialect: str, connect: Callable[[], Any], default: str | None
     default: the default schema, where it is not the connection's.
     Raises `MissingDependency` without SQLAlchemy, and the driver's errors.
     """
+    with _inspector(dialect, connect) as inspector:
+        return Schema(tuple(_tables(inspector, inspector.dialect, default)))
+
+
+def inspect_one_by_one(
+    dialect: str, connect: Callable[[], Any], names: Iterable[tuple[str, bool]], why_not: Callable[[str], str | None]
+) -> Schema:
+    """Describe the tables and views of the default schema, and skip those that can't be described.
+
+    dialect, connect: as for `inspect_schema`. names: of tables and views, and whether it is a view. why_not: says why
+    a view is to be skipped, if it is. Raises as `inspect_schema` does.
+    """
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    tables: list[Table] = []
+    skipped: list[Skipped] = []
+    with _inspector(dialect, connect) as inspector:
+        for name, is_view in names:
+            reason = why_not(name) if is_view else None
+            try:
+                if reason is None:
+                    tables.append(_table(inspector, name, is_view))
+            except SQLAlchemyError as error:
+                if isinstance(error, DBAPIError) and error.connection_invalidated:
+                    raise
+                cause = getattr(error, "orig", None) or error
+                reason = str(cause.args[-1] if cause.args else cause)
+            if reason is not None:
+                skipped.append(Skipped(name, reason))
+    return Schema(tuple(tables), tuple(skipped))
+
+
+@contextmanager
+def _inspector(dialect: str, connect: Callable[[], Any]) -> Iterator[Inspector]:
     try:
         from sqlalchemy import create_engine, inspect
         from sqlalchemy.exc import DBAPIError, SAWarning
@@ -54,9 +89,23 @@ def inspect_schema(dialect: str, connect: Callable[[], Any], default: str | None
         engine = create_engine(dialect, creator=connect, poolclass=NullPool)
         try:
             with engine.connect() as connection:
-                return Schema(tuple(_tables(inspect(connection), connection.dialect, default)))
+                yield inspect(connection)
         except DBAPIError as error:
             raise error.orig or error from None
+
+
+def _table(inspector: Inspector, name: str, is_view: bool) -> Table:
+    """Describe one table or view of the default schema."""
+    key = () if is_view else inspector.get_pk_constraint(name)["constrained_columns"]
+    references = [] if is_view else inspector.get_foreign_keys(name)
+    return Table(
+        name=name,
+        columns=tuple(_column(column, inspector.dialect) for column in inspector.get_columns(name)),
+        primary_key=tuple(key),
+        foreign_keys=tuple(_foreign_key(reference, inspector.default_schema_name) for reference in references),
+        comment=_text(inspector.get_table_comment(name)),
+        is_view=is_view,
+    )
 
 
 def _tables(inspector: Inspector, dialect: Dialect, default: str | None) -> Iterator[Table]:
@@ -64,8 +113,6 @@ def _tables(inspector: Inspector, dialect: Dialect, default: str | None) -> Iter
 
     default = default or inspector.default_schema_name
     names = [name for name in inspector.get_schema_names() if not _OWN_SCHEMAS.fullmatch(name) and name != default]
-    if dialect.name in ("mysql", "mariadb"):
-        names = []  # there a schema is a database, and the address names one
     for schema in (default, *names):
         prefix = "" if schema == default else f"{schema}."
         columns = inspector.get_multi_columns(schema, kind=ObjectKind.ANY)

@@ -39,6 +39,7 @@ _KILL_AFTER = 0.1  # seconds behind the server's own limit
 _KILL_WAIT = 0.1  # seconds for the server to heed a KILL
 _NO_SUCH_THREAD = 1094
 _EXPLAIN_ROWS = 1000
+_ALL_ROWS = 2**64 - 1
 _LOCK_WAIT = 1205
 _HIDDEN = 1345
 
@@ -119,11 +120,27 @@ class MySQLDatabase:
             pass
 
     def schema(self) -> Schema:
-        """Describe the tables and views of the address's database. Raises `DatabaseError`."""
-        from myna.databases.inspection import inspect_schema
+        """Describe the tables and views of the address's database. Raises `DatabaseError`.
+
+        Views of which no query would be run are skipped, and tables that the server can't describe.
+        """
+        from myna.databases.inspection import inspect_one_by_one
 
         with self._our_words(_SCHEMA_SECONDS):
-            return inspect_schema("mysql+pymysql://", self._connect)
+            self._reconnect()
+            self._set_limits(_SCHEMA_SECONDS, _ALL_ROWS)
+            kinds = self._ask("SHOW FULL TABLES WHERE Table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')")
+            names = sorted(((name, kind == "VIEW") for name, kind in kinds), key=lambda each: each[1])
+            return inspect_one_by_one("mysql+pymysql://", self._connect, names, self._why_not)
+
+    def _why_not(self, view: str) -> str | None:
+        """Return why no query of `view` would be run, if none would."""
+        name = view.replace("`", "``")
+        try:
+            self.prepare(f"SELECT * FROM `{name}`")
+        except QueryError as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         """Close it; harmless when called twice."""
@@ -136,8 +153,8 @@ class MySQLDatabase:
         check_is_one_query(tokens)
         check_cost(tokens)
         with self._our_words(seconds):
-            if not self._connection.open:
-                self._connection = self._connect()
+            self._reconnect()
+            self._set_limits(seconds, _ALL_ROWS)
             self._code.check(tokens, self._url.database)
             self._ask("START TRANSACTION READ ONLY")
             try:
@@ -147,6 +164,10 @@ class MySQLDatabase:
             finally:
                 if self._connection.open:
                     self._connection.rollback()
+
+    def _reconnect(self) -> None:
+        if not self._connection.open:
+            self._connection = self._connect()
 
     def _quote(self, text: str) -> str:
         literal: str = self._connection.escape(text)
@@ -184,12 +205,7 @@ class MySQLDatabase:
     def _time_limit(self, seconds: float, rows: int) -> Iterator[None]:
         """Let the server end what takes longer, and end it from a second connection should the server not."""
         seconds = max(seconds, 0.001)
-        limit = (
-            f"max_statement_time = {seconds:.3f}"
-            if self._is_mariadb
-            else f"max_execution_time = {round(1000 * seconds)}"
-        )
-        self._ask(f"SET SESSION sql_select_limit = {rows}, {limit}")
+        self._set_limits(seconds, rows)
         self._fate = None
         over = threading.Event()
         arguments = (self._connection.thread_id(), seconds + _KILL_AFTER, over)
@@ -200,6 +216,14 @@ class MySQLDatabase:
         finally:
             over.set()
             ender.join()  # so that a late KILL never meets the next query
+
+    def _set_limits(self, seconds: float, rows: int) -> None:
+        limit = (
+            f"max_statement_time = {seconds:.3f}"
+            if self._is_mariadb
+            else f"max_execution_time = {round(1000 * seconds)}"
+        )
+        self._ask(f"SET SESSION sql_select_limit = {rows}, {limit}")
 
     def _end(self, thread: int, seconds: float, over: threading.Event) -> None:
         """End the query of connection `thread` unless it is over within `seconds`, or note that nothing ends it."""

@@ -80,8 +80,9 @@ class WorkerProcess:
                 ) from None
             except (QueryError, DatabaseError, MissingDependency):
                 raise
-            except BaseException:  # Ctrl-C: the query ends with the wish to have its answer
-                self._kill()
+            except BaseException:  # Ctrl-C: the query ends with the wish to have its answer, on a server too
+                running.close()
+                self._running = None
                 raise
 
     def close(self) -> None:

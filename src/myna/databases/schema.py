@@ -46,10 +46,19 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A table or view that is left out of the schema, because it can't be described or no query of it is run."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """All tables and views that a reader may see, in the database's own order."""
 
     tables: tuple[Table, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     def limited_to(self, columns: Mapping[str, Set[str]]) -> Schema:
         """Return it with these columns of these tables alone, and keys that lie within them. columns: by table."""

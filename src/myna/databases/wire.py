@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from io import RawIOBase
 from typing import Any
 
-from myna.databases.schema import Column, ForeignKey, Schema, Table
+from myna.databases.schema import Column, ForeignKey, Schema, Skipped, Table
 
 _LENGTH = struct.Struct("<Q")
 _CHUNK = 2**20
@@ -46,7 +46,7 @@ def read_message(file: RawIOBase) -> dict[str, Any] | None:
 
 def schema_as_lists(schema: Schema) -> list[Any]:
     """Return what `schema_from_lists` reads. Lists, because a database may have a hundred thousand columns."""
-    return [
+    tables = [
         [
             table.name,
             [[column.name, column.type, column.kind, column.nullable, column.comment] for column in table.columns],
@@ -57,10 +57,12 @@ def schema_as_lists(schema: Schema) -> list[Any]:
         ]
         for table in schema.tables
     ]
+    return [tables, [[skipped.name, skipped.reason] for skipped in schema.skipped]]
 
 
 def schema_from_lists(lists: list[Any]) -> Schema:
     """Return the schema that `schema_as_lists` put into a message."""
+    tables, skipped = lists
     return Schema(
         tuple(
             Table(
@@ -71,8 +73,9 @@ def schema_from_lists(lists: list[Any]) -> Schema:
                 comment,
                 is_view,
             )
-            for name, columns, primary_key, foreign_keys, comment, is_view in lists
-        )
+            for name, columns, primary_key, foreign_keys, comment, is_view in tables
+        ),
+        tuple(Skipped(name, reason) for name, reason in skipped),
     )
 
 

@@ -269,11 +269,11 @@ def _write(
 
 
 def _why_nothing(known: Profile) -> str:
-    if not known.schema.tables:
-        return ": it has no tables"
     if known.unread and not known.tables:
         name, reason = next(iter(known.unread.items()))
         return f": none of its tables can be read; {name}: {reason}"
+    if not known.schema.tables:
+        return ": it has no tables"
     if not any(table.rows for table in known.tables.values()):
         return ": its tables have no rows"
     return ": all that was tried has a trivial answer; it may have too few rows"

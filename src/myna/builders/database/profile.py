@@ -106,7 +106,7 @@ def profile(database: Database, *, seed: int = 0) -> Profile:
     """
     schema, chosen = database.schema, random.Random(seed)
     readings: list[_Reading] = []
-    unread: dict[str, str] = {}
+    unread = {each.name: each.reason for each in schema.skipped}
     for table in schema.tables:
         try:
             readings.append(_read(database, table, chosen))

@@ -56,11 +56,13 @@ class Briefer:
             )
         schema = database.schema
         if not any(table.columns for table in schema.tables):
-            raise DatabaseError(f"{database.name}: there is no table in it, so there is nothing to ask")
+            why = "; ".join(("", *_skipped(schema)))
+            raise DatabaseError(f"{database.name}: there is no table in it, so there is nothing to ask{why}")
         self._database = database
         self._constrain = constrain
         looked_up = values and (settings.hints or constrain == "content")
-        self._index, self._notes = _open_index(database, constrain, settings.value_names) if looked_up else (None, ())
+        self._index, notes = _open_index(database, constrain, settings.value_names) if looked_up else (None, ())
+        self._notes = (*_skipped(schema), *notes)
         self._prompter = Prompter.of(database, settings if values else settings.without_values(), index=self._index)
 
     def brief(self, question: str) -> Briefing:
@@ -101,6 +103,13 @@ def _left_out(relevant: Relevant) -> tuple[str, ...]:
     if columns := [f"{table}.{each}" for table, names in relevant.left_out_columns.items() for each in names]:
         notes.append(f"the model did not see these {len(columns):,} columns: {_some(columns)}")
     return tuple(notes)
+
+
+def _skipped(schema: Schema) -> tuple[str, ...]:
+    """Say what no question can be asked about."""
+    return tuple(f"{each.name} is left out: {each.reason}" for each in schema.skipped[:_SHOWN]) + (
+        (f"{len(schema.skipped) - _SHOWN:,} more tables or views are left out",) if len(schema.skipped) > _SHOWN else ()
+    )
 
 
 def _some(names: Sequence[str]) -> str:
