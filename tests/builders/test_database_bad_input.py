@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from databases.servers import PASSWORD, Server, postgres_admin
+from databases.servers import PASSWORD, Server, mariadb_admin, postgres_admin
 from myna.cli import main
 from myna.data.folder import open_split
 from myna.databases import Database
@@ -155,6 +155,27 @@ def test_what_can_not_be_read_is_left_out_and_said(tmp_path: Path, capsys: pytes
     people = [(n, f"Ann {n}", 10 + n) for n in ROWS]
     notes = built(sqlite_file(tmp_path / "d.sqlite", script, [("people", people)]), tmp_path, capsys)["notes"]
     assert any("nothing is asked about overflowing, which can't be read" in note for note in notes)
+
+
+def test_a_view_that_mariadb_can_t_be_asked_is_named_by_the_build_and_by_each_conversation(
+    mariadb: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mariadb_admin(mariadb) as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE numbered")
+        cursor.execute("USE numbered")
+        cursor.execute("CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20), age INT)")
+        cursor.execute("INSERT INTO people SELECT seq, concat('Ann ', seq % 9), 10 + seq % 5 FROM seq_1_to_40")
+        cursor.execute("CREATE SEQUENCE counter")
+        cursor.execute("CREATE VIEW next_number AS SELECT nextval(counter) AS n FROM people")
+    url = mariadb.url("numbered")
+    notes = built(url, tmp_path, capsys)["notes"]
+    assert any("next_number" in note and "nextval may do more than read" in note for note in notes)
+    with Database.open(url) as database, Asker(database, Scripted("SELECT max(age) FROM people")) as asker:
+        answer = asker.ask("How old is the oldest?")
+    assert answer.result is not None
+    assert answer.result.rows == ((14,),)
+    assert any("next_number is left out: the function nextval" in note for note in answer.notes)
+    assert "next_number" not in answer.messages[0]["content"]
 
 
 def test_undeclared_keys_are_inferred_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

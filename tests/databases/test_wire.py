@@ -14,7 +14,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.databases.wire import read_message, write_message
+from myna.databases import Column, ForeignKey, Schema, Skipped, Table
+from myna.databases.wire import read_message, schema_as_lists, schema_from_lists, write_message
 
 CELLS = (
     st.none()
@@ -88,3 +89,12 @@ def test_a_torn_message_is_none() -> None:
             writer.write(content)
             writer.close()
             assert read_message(reader) is None
+
+
+def test_a_schema_arrives_as_it_was() -> None:
+    columns = (Column("id", "INT", "number", False, "a key"), Column("of", "", "text"))
+    tables = (Table("a", columns, ("id",), (ForeignKey(("of",), "b", ("id",)),), "all", True), Table("b", ()))
+    schema = Schema(tables, (Skipped("c", "it is broken"),))
+    received = sent({"schema": schema_as_lists(schema)})
+    assert received is not None
+    assert schema_from_lists(received["schema"]) == schema

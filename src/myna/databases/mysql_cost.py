@@ -37,34 +37,60 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NAMES = ("name", "quoted")
+_OPEN, _CLOSE = Token("symbol", "("), Token("symbol", ")")
+
+
+@dataclass(slots=True)
+class _Part:
+    """What stands in one pair of parentheses, and how many times longer a text may leave it than it enters."""
+
+    factor: int = 1
+    """Of the call whose arguments these are."""
+    is_query: bool = False
+    longest: int = 1
+    """The largest factor of the calls in here, which stand beside each other."""
+    queries: int = 1
+    """The product of the factors of the queries in here, because each may read what another makes."""
+
+    def take(self, part: _Part) -> None:
+        whole = part.factor * part.longest * part.queries
+        if part.is_query:
+            self.queries *= whole
+        else:
+            self.longest = max(self.longest, whole)
 
 
 def check_cost(tokens: list[Token]) -> None:
     """Raise `QueryError` when a query builds long texts or matches patterns that could take hours."""
-    most, longest, factor = _MOST, 1, 1
+    most, longest = _MOST, 1
+    parts = [_Part()]
     for place, token in enumerate(tokens):
+        before, after = tokens[place - 1 : place], tokens[place + 1 : place + 2]
         if token.kind == "string":
             longest = max(longest, len(token.text) - 2)
         elif token.is_word("REGEXP", "RLIKE"):
             most = min(most, _MOST_WITH_PATTERNS)
             _check_pattern(list(_operand(tokens[place + 1 :])))
-        elif token.kind in _NAMES and tokens[place + 1 : place + 2] == [Token("symbol", "(")]:
-            name, given = token.text.casefold(), _arguments(tokens, place + 2)
-            if name in _PATTERN_FUNCTIONS:
-                most = min(most, _MOST_WITH_PATTERNS)
-                _check_pattern(given[1] if len(given) > 1 else [])
-            elif _SHAPES.fullmatch(name):
-                most = min(most, _MOST_WITH_SHAPES)
-            length = _length(name, given)
-            if name == "repeat":
-                factor *= max(1, length)
-            else:
-                longest = max(longest, length)
-                factor *= _growth(name, given)
-    if longest * factor > most:
+        elif token == _OPEN:
+            part = _Part(is_query=bool(after) and after[0].is_word("SELECT", "WITH", "VALUES", "TABLE"))
+            if before and before[0].kind in _NAMES:
+                name, given = before[0].text.casefold(), _arguments(tokens, place + 1)
+                if name in _PATTERN_FUNCTIONS:
+                    most = min(most, _MOST_WITH_PATTERNS)
+                    _check_pattern(given[1] if len(given) > 1 else [])
+                elif _SHAPES.fullmatch(name):
+                    most = min(most, _MOST_WITH_SHAPES)
+                length = _length(name, given)
+                part.factor = max(1, length) if name == "repeat" else _growth(name, given)
+                longest = max(longest, 1 if name == "repeat" else length)
+            parts.append(part)
+        elif token == _CLOSE and len(parts) > 1:
+            last = parts.pop()
+            parts[-1].take(last)
+    if longest * parts[0].longest * parts[0].queries > most:
         raise QueryError(
-            f"the query could build a text of {longest * factor:,} characters, and what works on such a text can't be "
-            f"interrupted on the server; at most {most:,} are run",
+            f"the query could build a text of more than {most:,} characters, and what works on such a text can't be "
+            "interrupted on the server; build a shorter one",
             "refused",
         )
 
