@@ -3,10 +3,13 @@
 1. Every query runs in `START TRANSACTION READ ONLY`, in a session that is read-only by default, and is rolled back.
 2. It must begin as a query does, hold neither INTO nor a locking read, and be a statement that EXPLAIN takes, which
    the server itself decides; the protocol carries one statement (no CLIENT.MULTI_STATEMENTS, no LOCAL INFILE).
-3. What a read-only transaction does not stop are functions that act outside of it. So a query may call no function
-   of the list below, no loadable one, and no stored one that its owner declared to change data or said nothing about.
-4. Time is limited by the server and, should it not keep to it, by KILL QUERY from a second connection; rows and bytes
-   by an unbuffered cursor; temporary tables by their size.
+3. What a read-only transaction does not stop are functions that act outside of it. So neither the query nor a view or
+   stored function behind it may call one of a list, or a loadable one, and a stored function may only read and compute;
+   what the user may not look into is refused (`mysql_code.py`).
+4. Time is limited by the server and, should it not keep to it, by KILL QUERY and then KILL from a second connection.
+   What the server looks at neither for is refused where that can be seen (`mysql_cost.py`), and reported where it runs
+   on. A query that nobody waits for any more is ended too. Rows and bytes are limited by an unbuffered cursor,
+   temporary tables by their size.
 
 A URL goes in; rows and a schema come out. Numbers and bytes are Python's, all other values the text that the server
 writes for them.

@@ -190,9 +190,19 @@ def _check_built_in(code: _Code) -> None:
 
 def _check_all_found(code: _Code, found: set[str]) -> None:
     """Refuse a view that calls what this user may not see: the server writes stored functions in quotes, no others."""
-    for token, after in pairwise(code.tokens if code.is_view else []):
-        if token.kind == "quoted" and after == _OPEN and _plain(token.text) not in found:
+    if not code.is_view:
+        return
+    for place, (token, after) in enumerate(pairwise(code.tokens)):
+        is_call = token.kind == "quoted" and after == _OPEN and not _names_columns(code.tokens, place + 1)
+        if is_call and _plain(token.text) not in found:
             raise _refused(f"the function {token.text} can't be checked, because this user may not see it", code)
+
+
+def _names_columns(tokens: list[Token], opening: int) -> bool:
+    """Return whether a WITH part's columns stand in the parentheses: `WITH x (a, b) AS (…`."""
+    closing = next((place for place in range(opening, len(tokens)) if tokens[place] == Token("symbol", ")")), -1)
+    after = tokens[closing + 1 : closing + 3]
+    return len(after) == 2 and after[0].is_word("AS") and after[1] == _OPEN
 
 
 def _assigned(function: _Code) -> set[str]:
