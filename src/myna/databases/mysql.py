@@ -18,6 +18,7 @@ writes for them.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from typing import Any
 from myna.databases.address import Address
 from myna.databases.mysql_code import OTHER_LANGUAGES, CodeCheck
 from myna.databases.mysql_cost import check_cost
+from myna.databases.mysql_passwords import plugins
 from myna.databases.numbers import number
 from myna.databases.query import Limits, Result, took_too_long
 from myna.databases.rows import collect
@@ -266,7 +268,9 @@ class MySQLDatabase:
     def _connect(self) -> Any:
         converters = _converters(self._driver.constants.FIELD_TYPE)
         try:
-            connection = self._driver.connect(**_keywords(self._url), conv=converters, autocommit=True)
+            connection = self._driver.connect(
+                **_keywords(self._url), conv=converters, autocommit=True, auth_plugin_map=plugins(self._url.shown)
+            )
             with connection.cursor() as cursor:
                 for statement in _SESSION:
                     cursor.execute(statement)
@@ -278,6 +282,8 @@ class MySQLDatabase:
                         cursor.execute(wish)
         except (self._driver.Error, OSError, ValueError) as error:
             raise self._url.unreachable(_said(error)) from None
+        except (RuntimeError, LookupError, struct.error) as error:  # PyMySQL's for what is no MySQL, or not installed
+            raise self._url.unreachable(f"its answer can't be understood ({_said(error)})") from None
         return connection
 
     @contextmanager
@@ -349,4 +355,5 @@ def _keywords(url: ServerUrl) -> dict[str, Any]:
                 said[name] = value.lower() in ("1", "true", "yes", "on")
             case _:
                 said["password" if name == "passwd" else name] = value
-    return {**{name: value for name, value in said.items() if value is not None and value != ""}, "charset": "utf8mb4"}
+    chosen = {name: value for name, value in said.items() if value is not None and value != ""}
+    return {**chosen, "charset": "utf8mb4", "local_infile": False}

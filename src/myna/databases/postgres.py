@@ -244,7 +244,10 @@ class PostgresDatabase:
         wanted: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "application_name": "myna"}
         try:
             connection: psycopg.Connection[Any] = psycopg.connect(
-                **{**wanted, **self._url.libpq()}, client_encoding="UTF8", autocommit=True, prepare_threshold=_NEVER
+                **{**wanted, **self._url.libpq(psycopg.pq.version())},
+                client_encoding="UTF8",
+                autocommit=True,
+                prepare_threshold=_NEVER,
             )
             ((schemas,),) = connection.execute(_SCHEMAS).fetchall()
             connection.execute(_SESSION)
