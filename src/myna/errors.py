@@ -20,8 +20,11 @@ A message says what is wrong, where (file and line, or name), what was expected 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
+
+_PASSWORD_IN_URL = re.compile(r"([A-Za-z][\w+.-]*:/{1,3}[^\s/@:]*):\S+@")
 
 QueryErrorKind: TypeAlias = Literal[
     "syntax",  # can't be parsed
@@ -35,9 +38,12 @@ QueryErrorKind: TypeAlias = Literal[
 
 
 class MynaError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can mend. A password in a URL that its message repeats is taken out of it."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_passwords(message))
 
 
 class RecipeError(MynaError):
@@ -95,6 +101,11 @@ class Interrupted(MynaError):
     """The user pressed Ctrl-C; the message says how to go on."""
 
     exit_code = 130
+
+
+def without_passwords(text: str) -> str:
+    """Return `text` with `***` for the password of each URL in it: a user may have typed one where a path belongs."""
+    return _PASSWORD_IN_URL.sub(r"\1:***@", text) if "@" in text else text
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

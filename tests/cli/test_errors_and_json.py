@@ -122,3 +122,39 @@ def test_what_libraries_print_does_not_reach_json(
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"report": "r/report.html"}
     assert "a library says hello" in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "{url}"],
+        ["score", "--data", "{url}", "--predictions", "p"],
+        ["score", "--data", ".", "--predictions", "p", "--databases", "{url}"],
+        ["data", "check", "{url}"],
+        ["data", "show", "{url}", "--model", "m"],
+        ["data", "database", "{url}"],
+        ["data", "files", "{url}", "--out", "o"],
+        ["train", "{url}"],
+        ["train", "--data", "{url}", "--model", "m", "--batch-size", "{url}"],
+        ["ask", "{url}", "How many?", "--model", "m"],
+        ["ask", "{url}", "How many?", "--model", "m", "{url}"],
+        ["compare", "{url}", "{url}"],
+        ["learn", "{url}", "{url}"],
+        ["learning-curve", "--data", "{url}", "--model", "m"],
+        ["{url}"],
+    ],
+)
+@pytest.mark.parametrize("scheme", ["postgresql", "postgre", "mysql"])
+def test_a_password_in_a_url_is_not_repeated_wherever_it_was_typed(
+    arguments: list[str], scheme: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    typed = [part.format(url=f"{scheme}://alice:Geheim-81@127.0.0.1:1/shop") for part in arguments]
+    code = main(typed)
+    captured = capsys.readouterr()
+    assert "error: " in captured.err
+    code_of_json, value = as_json(capsys, *typed)
+    assert code == code_of_json > 0
+    assert "error" in value
+    assert "Geheim" not in captured.out + captured.err + json.dumps(value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"Geheim" in path.read_bytes()]

@@ -166,6 +166,16 @@ PLACES = [
     "host=h dbname=d password={password}",
     "sqlite://user:{password}@/x.db",
     "sqlite:///x.db?key={password}",
+    "sqlite:///user:{password}@x.db",
+    "sqlite:////user:{password}@host/x.db",
+    "duckdb:///user:{password}@host/x.duckdb",
+    "user:{password}@host/x.db",
+    "postgre://user:{password}@host/db",
+    "postgresql%3A//user%3A{password}%40host/db",
+    "host=h dbname=d PGPASSWORD = {password}",
+    "{{'user': 'u', 'password': '{password}'}}",
+    "host.example:5432:db:user:{password}",
+    "host.example:*:*:user:{password}",
 ]
 
 
@@ -175,6 +185,13 @@ def test_no_password_is_ever_shown(place, scheme, between, encoded):
     typed = place.format(scheme=scheme, password=quote(password, safe="") if encoded else password)
     visible = _visible(typed)
     assert MARK not in visible
+
+
+@pytest.mark.parametrize("typed", ["sqlite:///a:b@c.db", "a:b@c.db", "duckdb:///a:b@c.db"])
+def test_a_file_that_is_there_may_have_any_name(typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:b@c.db").touch()
+    assert Address.parse(typed).location == str(tmp_path / "a:b@c.db")
 
 
 def _visible(typed: str) -> str:

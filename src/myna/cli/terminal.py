@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from myna.errors import without_passwords
+
 _STEERING = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
 
@@ -49,7 +51,11 @@ def show_text(text: str, stream: TextIO) -> None:
 
 
 def report_error(kind: str, message: str, *, as_json: bool) -> None:
-    """Write an error: for a person to standard error, or for a program as JSON to standard output."""
+    """Write an error: for a person to standard error, or for a program as JSON to standard output.
+
+    A message about wrong usage repeats what was typed, which may be a URL with a password.
+    """
+    message = without_passwords(message)
     if as_json:
         write_json({"error": {"type": kind, "message": message}})
     elif kind == "Interrupted":  # what the user asked for is no error

@@ -57,7 +57,11 @@ _PARAMETERS = {
 }
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?(.*)", re.DOTALL)  # a single letter is a Windows drive
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\]|(?:[\w.-]|%[0-9A-Fa-f]{2})*)(?::([0-9]{0,5}))?")
-_CREDENTIALS = re.compile(r":[^@]*@|(?:password|passwd|pwd|secret)\s*=", re.IGNORECASE)
+# user:password@host, password=…, and a line of .pgpass: host:port:database:user:password
+_CREDENTIALS = re.compile(
+    r":[^@]*@|(?:pass(?:word|wd|phrase)?|pwd|pw|secret|token)[\"']?\s*[=:]|^[^:/\s]+:(?:\d+|\*):[^:]*:[^:]*:.",
+    re.IGNORECASE,
+)
 _ENCODE = 'encode special characters of names and passwords: "@" as %40, ":" as %3A, "/" as %2F, "?" as %3F, "&" as %26'
 _EXPECTED = (
     "expected the path of an SQLite or DuckDB file, of a CSV, TSV, Parquet or JSON file or a folder of these, or a "
@@ -116,13 +120,18 @@ def _file_of_url(kind: DatabaseKind, rest: str) -> Address:
             f"{kind}:// needs the path of a file and nothing else: {kind}:///FILE, or {kind}:////FOLDER/FILE "
             "from the root; databases in memory, users, hosts and ?parameters have no meaning here"
         )
+    if _seems_to_hold_a_password(path):
+        raise DatabaseError(
+            f"{kind}:// address: no such file, and it is not repeated here because it seems to hold a password; "
+            f"{kind}:// takes the path of a file, without a user: {kind}:///FILE"
+        )
     return Address(kind, _absolute(path), f"{kind}:///{path}")
 
 
 def _path(typed: str) -> Address:
     location = _absolute(typed)
     exists = os.path.lexists(location)
-    if not exists and _CREDENTIALS.search(typed):
+    if _seems_to_hold_a_password(typed):
         raise DatabaseError(
             f"the address seems to hold a password but does not begin with postgresql:// or mysql://; {_EXPECTED}"
         )
@@ -131,6 +140,11 @@ def _path(typed: str) -> Address:
         reason = "its name and content don't say what it is" if exists else "no such file"
         raise DatabaseError(f"{typed}: {reason}; {_EXPECTED}")
     return Address(kind, location, typed)
+
+
+def _seems_to_hold_a_password(path: str) -> bool:
+    """Return whether a path that leads nowhere may be a misspelt address of a server. It must not be repeated then."""
+    return not os.path.lexists(_absolute(path)) and any(map(_CREDENTIALS.search, (path, unquote(path))))
 
 
 def _absolute(path: str) -> str:

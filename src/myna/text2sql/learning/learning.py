@@ -106,7 +106,7 @@ def _prepare(
     tell: Listener,
 ) -> Prepared:
     """Read, check and divide all, and write the new folder unless it stands there."""
-    tell(Stage("checking", f"Checking the corrections in {file}"))
+    tell(Stage("checking", "Checking the corrections"))
     past = open_past(run, data, replay=settings.replay)
     given = read_corrections(file.expanduser())
     carried = read_corrections(past.carried) if past.carried is not None else ()
