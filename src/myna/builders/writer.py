@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from myna.errors import DataError
+from myna.databases.allowed import allow, shown_place
+from myna.errors import DataError, RunError
 from myna.models.adapters import PROMPT
 from myna.runs import write_folder
 from myna.text2sql.facts import NOTE
@@ -85,6 +87,7 @@ class FolderWriter:
             for split in SPLITS
             if split in self._files
         }
+        self._allow_databases()
         made = {
             "source": source,
             "seed": seed,
@@ -97,6 +100,13 @@ class FolderWriter:
         }
         content = {key: value for key, value in made.items() if value not in (None, {}, [])}
         (self.path / NOTE).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+    def _allow_databases(self) -> None:
+        """Let the folder name databases that are not in it: whoever made it has named them."""
+        try:
+            allow(*(place for place in self.databases.values() if "://" in place or os.path.isabs(place)))
+        except RunError as error:
+            self.notes.append(f"scoring will ask you to allow its databases: {error}")
 
     def built(self, folder: Path) -> Built:
         """Return what was made, under the name the folder ends with."""
@@ -165,7 +175,7 @@ def _place(named: Any) -> Any:
 
 
 def _shown(named: Any) -> str:
-    return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
+    return ", ".join(map(shown_place, map(str, named))) if isinstance(named, list) else shown_place(str(named))
 
 
 def _files(folder: Path) -> list[str]:

@@ -19,8 +19,9 @@ from myna.checking.duplicates import locate
 from myna.checking.findings import Finding, Severity, Tallies, Tally
 from myna.checking.split import Split, facts_of
 from myna.data.example import Example
+from myna.databases.allowed import place_in_data
 from myna.errors import DatabaseError, DataError, MissingDependency, QueryError
-from myna.text2sql.facts import SqlFacts, named_databases
+from myna.text2sql.facts import NOTE, SqlFacts, named_databases
 
 if TYPE_CHECKING:
     from myna.databases import Database, Limits
@@ -49,6 +50,8 @@ class GoldRuns:
         with suppress(DataError):  # what can't be read names no database, which is found below
             self._places = named_databases(folder)
         self._tallies = Tallies(Tally)
+        self._not_allowed = Tallies(Tally)
+        """By what is wrong with the place of a database, and how to allow it."""
 
     def check(self, splits: Sequence[Split]) -> Iterator[Finding]:
         """Run the gold SQL of all splits, database by database."""
@@ -58,6 +61,8 @@ class GoldRuns:
         for kind, (severity, advice) in _MEANING.items():
             if kind in self._tallies:
                 yield self._tallies[kind].finding(kind, severity, advice)
+        for reason, tally in self._not_allowed.items():
+            yield tally.finding("database not opened", "serious", reason)
 
     def part(
         self, splits: Sequence[Split], groups: Sequence[NDArray[np.int64]]
@@ -79,6 +84,12 @@ class GoldRuns:
         if name not in self._places:
             for example in examples:
                 self._tallies["database unknown"].add(example.source, name)
+            return
+        try:
+            self._place(name)
+        except DatabaseError as error:
+            for example in examples:
+                self._not_allowed[str(error)].add(example.source, name)
             return
         try:
             # one row tells whether there is any
@@ -128,9 +139,11 @@ class GoldRuns:
     def _open(self, name: str, source: str, limits: Limits) -> Database:
         from myna.databases import Database  # needs SQL libraries, which data without SQL doesn't
 
-        place = self._places[name]
-        where = place if "://" in place else self._folder / place
-        return Database.open(where, limits=limits, double_quoted_strings=source == _OWN_READING)
+        return Database.open(self._place(name), limits=limits, double_quoted_strings=source == _OWN_READING)
+
+    def _place(self, name: str) -> str:
+        """Return where a database is. Raises `DatabaseError` when data may not name it."""
+        return place_in_data(self._places[name], self._folder, where=f"{NOTE}: the database {name!r}")
 
 
 def _same_results(database: Database, queries: Iterable[str]) -> bool:

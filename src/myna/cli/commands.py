@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("data sql-create-context", "build:sql_create_context", "Make data of sql-create-context"),
         Command("data articles", "build:articles", "Make data of a blog's or a folder's Markdown"),
         Command("data files", "build:files", "Make data of CSV, JSON, JSONL or Parquet"),
+        Command("data allow", "allow:allow", "Let data folders and corrections name a server or a file of yours"),
         Command("data check", "check:check", "Find what is wrong with a data folder"),
         Command("data show", "data:show", "Show a sample token by token, with its loss mask"),
     ),

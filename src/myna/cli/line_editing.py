@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from myna.databases.allowed import state_folder
+
 _MOST_LINES = 1_000
 _DELIMITERS = " \t\n,.()=<>;"
 
@@ -29,7 +31,7 @@ def editing(words: Sequence[str], history: str) -> Iterator[None]:
     except ImportError:  # Windows has none
         yield
         return
-    file = _state_folder() / history
+    file = state_folder() / history
     readline.clear_history()
     with suppress(OSError):
         readline.read_history_file(file)
@@ -89,9 +91,3 @@ def _keep(readline: Any, file: Path) -> None:
         file.chmod(0o600)
     finally:
         os.umask(before)
-
-
-def _state_folder() -> Path:
-    """Return the folder of what programs remember (XDG Base Directory Specification)."""
-    named = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "state") / "myna"

@@ -74,14 +74,23 @@ class Address:
     """A parsed address. `location` may hold a password and is never shown; `shown` never holds one.
 
     location: an absolute path, or for servers a URL (`postgresql://…`, `mysql://…`) with every part percent-encoded.
-    shown: what was typed without its secrets. It can be parsed again and then means the same database, so it is
-    what files such as `data.json` hold; a password that is needed is then found by the driver (`PGPASSWORD`,
-    `~/.pgpass`, `MYSQL_PWD`, `read_default_file`).
+    shown: what was typed without its secrets. It can be parsed again and then means the same database; a password that
+    is needed is then found by the driver (`PGPASSWORD`, `~/.pgpass`, `MYSQL_PWD`, `read_default_file`).
     """
 
     kind: DatabaseKind
     location: str = field(repr=False)
     shown: str
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a server is asked, not a file."""
+        return self.kind in ("postgres", "mysql")
+
+    @property
+    def place(self) -> str:
+        """What files such as `data.json` hold: a URL without its password, or an absolute path."""
+        return self.shown if self.is_server else self.location
 
     @classmethod
     def parse(cls, text: str | Path) -> Address:
@@ -144,7 +153,12 @@ def _path(typed: str) -> Address:
 
 def _seems_to_hold_a_password(path: str) -> bool:
     """Return whether a path that leads nowhere may be a misspelt address of a server. It must not be repeated then."""
-    return not os.path.lexists(_absolute(path)) and any(map(_CREDENTIALS.search, (path, unquote(path))))
+    return not os.path.lexists(_absolute(path)) and may_hold_a_password(path)
+
+
+def may_hold_a_password(text: str) -> bool:
+    """Return whether a text that is no URL of a server looks as if it held a password. Looks at no file."""
+    return any(map(_CREDENTIALS.search, (text, unquote(text))))
 
 
 def _absolute(path: str) -> str:

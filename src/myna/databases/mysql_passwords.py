@@ -74,7 +74,7 @@ class _CachingSha2(_OverTLS):
     def authenticate(self, packet: Any) -> Any:
         if self._encrypted or not self._connection.password:
             return self._by_pymysql(packet)
-        from pymysql._auth import scramble_caching_sha2
+        from pymysql._auth import scramble_caching_sha2  # type: ignore[import-untyped]
 
         if packet.is_auth_switch_request():
             salt = packet.read_all().removesuffix(b"\0")

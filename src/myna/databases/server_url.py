@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from myna.databases.address import Address
 from myna.errors import DatabaseError, MissingDependency
@@ -28,6 +28,15 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 """Values of `sslmode` with which nothing is sent without TLS."""
 _NOT_IN_CLEAR_TEXT = ("scram-sha-256", "md5", "gss", "sspi", "none")
 """What a server may ask for without TLS, in the words of `require_auth`: all but `password` and `oauth`."""
+_HARMLESS = (
+    *("host", "port", "user", "dbname", "charset", "connect_timeout", "application_name", "target_session_attrs"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
+)
+"""Parameters that change neither how a connection is secured nor, beyond host and port, where it goes."""
+_FILES = (
+    *("passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl"),
+    *("read_default_file", "read_default_group", "ssl_ca", "ssl_cert", "ssl_key", "unix_socket"),
+)
 _REDIRECTIONS = ("PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGOPTIONS")
 """Environment variables that would lead to another server than the address names, or change the session."""
 
@@ -66,6 +75,42 @@ class ServerUrl:
         """The functions of the database's owner, as schema.name, that the address allows to run (PostgreSQL)."""
         return tuple(name for name in self.parameters.get("functions", "").split(",") if name)
 
+    @property
+    def place(self) -> str:
+        """Host (or Unix socket) and port, for a person."""
+        host, port = self._host_and_port()
+        return f"[{host}]:{port}" if ":" in host else f"{host or 'localhost'}:{port}"
+
+    @property
+    def connection(self) -> str:
+        """All that determines which server is connected to and how, but for user, password and database, as a URL.
+
+        Of two addresses with equal ones, either goes to the same server in the same way.
+        """
+        host, port = self._host_and_port()
+        options = {name: value for name, value in self.parameters.items() if name not in (*_HARMLESS, *_SECRETS)}
+        said = "&".join(f"{name}={quote(options[name], safe='/')}" for name in sorted(options))
+        scheme = "postgresql" if self.is_postgres else "mysql"
+        return f"{scheme}://{quote(host, safe='')}:{port}" + (f"?{said}" if said else "")
+
+    @property
+    def files(self) -> list[str]:
+        """Names of its parameters that are files of this machine."""
+        return [name for name in _FILES if name in self.parameters]
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether its driver is libpq."""
+        return self.shown.startswith("postgresql:")
+
+    def _host_and_port(self) -> tuple[str, str]:
+        """Return what the driver takes, where the address says nothing too."""
+        if not self.is_postgres:
+            return self.host.lower() or "localhost", str(self.port or 3306)
+        host = self.parameters.get("host") or self.host or os.environ.get("PGHOST", "")
+        port = self.parameters.get("port") or self.port or os.environ.get("PGPORT") or 5432
+        return (host if host.startswith("/") else host.lower()), str(port)
+
     def libpq(self, version: int) -> dict[str, Any]:
         """Return libpq's keywords; what is not said is left to its environment variables and `~/.pgpass`.
 
@@ -82,7 +127,7 @@ class ServerUrl:
         said = {"user": self.user, "password": self.password, "host": self.host, "port": self.port}
         said["dbname"] = self.database
         parameters = {name: value for name, value in self.parameters.items() if name != "functions"}
-        keywords = {**{name: value for name, value in said.items() if value}, **parameters}
+        keywords: dict[str, Any] = {**{name: value for name, value in said.items() if value}, **parameters}
         if not _encrypted(keywords):
             keywords["require_auth"] = _require_auth(
                 keywords.get("require_auth") or os.environ.get("PGREQUIREAUTH", "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from myna.data.folder import DataFolder, Examples
-from myna.errors import RecipeError
+from myna.databases.allowed import allow, place_in_data, shown_place
+from myna.errors import DatabaseError, RecipeError, RunError
 from myna.evaluation import fixed_selection
 from myna.runs import write_folder
 from myna.text2sql.facts import named_databases
@@ -59,10 +61,14 @@ def _write(examples: Examples, path: Path) -> None:
 
 def _made(data: Path, size: int, seed: int) -> dict[str, Any]:
     """Return the whole folder's `data.json` for a part of it: databases stay where they are."""
-    places = {
-        name: place if "://" in place else str((data / place).resolve())
-        for name, place in named_databases(data).items()  # says what is wrong with a data.json that can't be read
-    }
+    places: dict[str, str] = {}
+    for name, place in named_databases(data).items():  # says what is wrong with a data.json that can't be read
+        try:
+            places[name] = place_in_data(place, data, where="")
+            with suppress(RunError):
+                allow(places[name])
+        except DatabaseError:  # said when it is to be opened
+            places[name] = shown_place(place) if "://" in place else str((data / place).absolute())
     note = data / "data.json"
     whole = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     kept = {key: value for key, value in whole.items() if key not in ("splits", "skipped", "notes", "files")}

@@ -114,7 +114,7 @@ def build_database(
             pairs = [*own, *_unambiguous(made, {pair.question for pair in own}, writer)]
             if not pairs:
                 raise DataError(f"{database.name}: nothing can be asked of it{_why_nothing(known)}")
-            _write(database, _place(Address.parse(url)), pairs, settings, writer)
+            _write(database, Address.parse(url).place, pairs, settings, writer)
             _add_notes(known, len(chosen), private is not None, writer)
     return writer.built(out)
 
@@ -233,11 +233,6 @@ def _as_learnt(sql: str, database: Database) -> str:
         return canonical(sql, database.schema, dialect=database.dialect)
     except QueryError:  # it runs, but lies outside the subset that decoding can be held to
         return " ".join(sql.split()).rstrip("; ")
-
-
-def _place(address: Address) -> str:
-    """Return where the database is, as the data folder says it: a relative path would be taken from that folder."""
-    return address.shown if address.kind in ("postgres", "mysql") else address.location
 
 
 def _write(

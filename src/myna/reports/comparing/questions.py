@@ -14,7 +14,7 @@ from myna.data.example import Example, Message, Source
 from myna.data.folder import Keys, open_split
 from myna.data.records import RecordError, read_line, read_record
 from myna.databases import Database
-from myna.errors import DataError
+from myna.errors import DatabaseError, DataError
 from myna.evaluation import fixed_selection
 from myna.models.files import expanded
 from myna.text2sql.facts import SqlFacts, named_databases
@@ -167,7 +167,7 @@ def _with_databases(listed: list[Listed], source: str, data: Path | None, databa
     ]
     try:
         places = places_of(data or Path(), tuple(needed), None)
-    except DataError as error:
+    except (DataError, DatabaseError) as error:
         return Questions(tuple(listed), source=source, notes=(f"answers are not executed: {error}",))
     asked_of = places[only].address if only in places and any(one.prompt is None for one in listed) else None
     return Questions(tuple(listed), places, asked_of, source)

@@ -6,6 +6,7 @@ this one.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -89,13 +90,19 @@ def _name_in(data: Path, database: Database) -> str | None:
         return next(iter(named))
     here = database.address
     for name, place in named.items():
-        try:
-            there = Address.parse(place if "://" in place else str(data.expanduser() / place))
-        except DatabaseError:
-            continue
-        if (there.kind, there.location) == (here.kind, here.location):
+        if _is_of(here, place, data.expanduser()):
             return name
     return None
+
+
+def _is_of(here: Address, place: str, data: Path) -> bool:
+    """Return whether a data folder's place is this database. Looks at nothing there: anybody may have written it."""
+    if "://" not in place:
+        return os.path.abspath(data / place) == here.location
+    try:
+        return Address.parse(place).place == here.place
+    except DatabaseError:
+        return False
 
 
 def _add(before: dict[str, dict[str, str]], example: Example, name: str) -> None:

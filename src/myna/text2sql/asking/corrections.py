@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from myna.databases import Database, Result
-from myna.errors import QueryError
+from myna.databases.allowed import allow
+from myna.errors import QueryError, RunError
 from myna.runs import writing
 from myna.text2sql.asking.answer import Answer
 from myna.text2sql.comparison import is_ordered, same_result
@@ -45,7 +47,7 @@ class Corrections:
         """
         result = database.run(sql)
         learnt = _as_training_writes_it(sql, result, database)
-        facts = SqlFacts(_place(database), sql, SOURCE)
+        facts = SqlFacts(database.address.place, sql, SOURCE)
         line = {
             "messages": [*answer.messages, {"role": "assistant", "content": learnt}],
             "sql": facts.as_dict(),
@@ -56,6 +58,8 @@ class Corrections:
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         }
+        with suppress(RunError):  # then learning says how to allow it
+            allow(facts.database)
         self._append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         return result
 
@@ -69,11 +73,6 @@ class Corrections:
                         line = b"\n" + line
                 file.write(line)
                 os.fsync(file.fileno())
-
-
-def _place(database: Database) -> str:
-    address = database.address
-    return address.shown if address.kind in ("postgres", "mysql") else address.location
 
 
 def _as_training_writes_it(sql: str, result: Result, database: Database) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from myna.data.example import Source
 from myna.databases import Database, Limits
+from myna.databases.allowed import shown_place
 from myna.errors import DatabaseError
 from myna.text2sql.asking.changes import changes_since_training, described
 from myna.text2sql.comparison import is_ordered, same_result
@@ -83,13 +84,14 @@ def check_corrections(
     for place, mine in by_place.items():
         name = known.name_of(place)
         if name is None and not other_databases:
-            reason = f"asks {place}, which the run's data does not know (it knows: {known.in_words()})"
+            reason = f"asks {shown_place(place)}, which the run's data does not know (it knows: {known.in_words()})"
             reasons |= {each.source: reason for each in mine}
             continue
         try:
-            with Database.open(place, limits=Limits(seconds=time_limit, rows=ROWS)) as database:
+            opened_at = known.opened_at(place, str(mine[0].source))
+            with Database.open(opened_at, limits=Limits(seconds=time_limit, rows=ROWS)) as database:
                 notes += _changes(mine, database, None if name is None else data)
-                name = name or known.add(place)
+                name = name or known.add(opened_at)
                 for each in mine:
                     if (reason_against := _reason_against(each, database)) is None:
                         lessons[each.source] = _lesson(each, name, database)

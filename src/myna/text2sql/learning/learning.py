@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from myna.errors import DataError, Interrupted
+from myna.databases.allowed import allow
+from myna.errors import DataError, Interrupted, without_passwords
 from myna.models.adapters import NOTE as ADAPTER_NOTE
 from myna.models.adapters import read_note
 from myna.runs import RunFolder, read_events, write_file, write_folder
@@ -22,7 +23,7 @@ from myna.text2sql.learning.mixing import FEWEST_TO_HOLD_OUT, divide, mix, quest
 from myna.text2sql.learning.outcome import LearnResult, Verdict, compare, decide, rates
 from myna.text2sql.learning.past import Past, open_past
 from myna.text2sql.learning.place import find_place
-from myna.text2sql.learning.planning import Prepared, contents, learning_rate_of, plan_of
+from myna.text2sql.learning.planning import Prepared, contents, learning_rate_of, official_files, plan_of
 from myna.text2sql.learning.reading import last_words, read_corrections
 from myna.text2sql.learning.settings import HELD_OUT, REPLAY, Settings
 from myna.text2sql.scoring import ScoreResult, score
@@ -106,7 +107,7 @@ def _prepare(
     tell: Listener,
 ) -> Prepared:
     """Read, check and divide all, and write the new folder unless it stands there."""
-    tell(Stage("checking", "Checking the corrections"))
+    tell(Stage("checking", without_passwords(f"Checking the corrections in {file}")))
     past = open_past(run, data, replay=settings.replay)
     given = read_corrections(file.expanduser())
     carried = read_corrections(past.carried) if past.carried is not None else ()
@@ -136,6 +137,9 @@ def _prepare(
     plan = plan_of(past, checked, settings)
     place = find_place(past.run.path, out, plan)
     prepared = Prepared(past, place, checked, divided, amounts, asked, (*past.notes, *checked.notes, *notes))
+    known.allow()
+    if (official := official_files(past)) is not None:
+        allow(str(official))
     if not place.is_begun:
         place.begin(plan, contents(prepared, settings, seed=seed, test=test, known=known, file=file))
     return prepared

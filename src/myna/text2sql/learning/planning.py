@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.example import Example
+from myna.databases.allowed import path_in_data
 from myna.recipe import LearningRateSchedule, Recipe
-from myna.text2sql.facts import data_note, official_folder
+from myna.text2sql.facts import NOTE, data_note, official_folder
 from myna.text2sql.learning.checking import Checked
 from myna.text2sql.learning.databases import KnownDatabases
 from myna.text2sql.learning.mixing import (
@@ -68,6 +69,18 @@ def learning_rate_of(recipe: Recipe, settings: Settings) -> float:
     schedule = recipe.lr_schedule
     own = schedule.arguments[0] if schedule is not None and schedule.arguments else recipe.learning_rate
     return _OF_THE_RATE * own
+
+
+def official_files(past: Past) -> Path | None:
+    """Return the folder of what the benchmark's own evaluator reads, None without one.
+
+    Raises `DatabaseError` when the data names one that it may not name.
+    """
+    if past.data is None:
+        return None
+    data = past.data.path
+    official = path_in_data(str(official_folder(data).absolute()), data, where=f'{data / NOTE}: "official"')
+    return official if official.is_dir() else None
 
 
 def contents(
@@ -135,8 +148,7 @@ def _note(past: Past, known: KnownDatabases, file: Path) -> Mapping[str, Any]:
         original = str(past.data.path.absolute())
         dropped = ("splits", "skipped", "notes", "files")
         of_original = {name: value for name, value in data_note(past.data.path).items() if name not in dropped}
-        official = official_folder(past.data.path).absolute()
-        if official.is_dir():
+        if (official := official_files(past)) is not None:
             of_original["official"] = str(official)
     learning = {"run": str(past.run.path), "data": original, "corrections": str(file.expanduser().absolute())}
     return {**of_original, LEARNING: learning, "databases": known.places}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy as np
 
 from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
+from myna.databases.allowed import path_in_data, place_in_data
 from myna.errors import DataError, did_you_mean
 from myna.evaluation import fixed_selection
-from myna.text2sql.facts import SqlFacts, named_databases, official_folder
+from myna.text2sql.facts import NOTE, SqlFacts, named_databases, official_folder
 from myna.text2sql.scoring.places import Place
 
 _EDGE = 2**20
@@ -57,7 +59,8 @@ def read_questions(data: Path, split: Split, *, size: int | None, databases: Pat
     """Read the questions of a split, `size` of them (always the same ones) or all.
 
     databases: a folder that is searched for NAME.sqlite, NAME.db and NAME/NAME.sqlite before what `data.json` says.
-    Raises `DataError` for a folder without SQL facts, a line without them, and a database that is named but missing.
+    Raises `DataError` for a folder without SQL facts, a line without them, and a database that is named but missing,
+    `DatabaseError` for one that `data.json` may not name.
     """
     examples = open_split(data, split)
     chosen = np.array(fixed_selection(len(examples), size, seed=0), np.int64)
@@ -115,7 +118,8 @@ def asked_in(content: str) -> str:
 def places_of(data: Path, questions: tuple[Question, ...], databases: Path | None) -> dict[str, Place]:
     """Return where the databases of the questions are, by name.
 
-    databases: as `read_questions` takes it. Raises `DataError` for one that is named but not there.
+    databases: as `read_questions` takes it. Raises `DataError` for one that is named but not there, `DatabaseError`
+    for one that data may not name (`databases.allowed`).
     """
     named = named_databases(data)
     if databases is not None and not databases.is_dir():
@@ -136,30 +140,39 @@ def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | No
             f"{where}: the database {name!r} is {looked}{did_you_mean(name, named)}; "
             "name the folder that has it: --databases FOLDER"
         )
-    address = named[name]
-    if "://" in address:
-        return Place(address)
-    path = data / address
-    if not path.exists():
+    place = place_in_data(named[name], data, where=f"{data / NOTE}: the database {name!r}")
+    if "://" in place:
+        return Place(place)
+    if not os.path.exists(place):
         raise DataError(
-            f"{where}: its database {name!r} should be at {path}, where nothing is; build the data folder again, or "
+            f"{where}: its database {name!r} should be at {place}, where nothing is; build the data folder again, or "
             "name the folder that has it: --databases FOLDER"
         )
-    return Place(str(path), _official(data, name))
+    return Place(place, _official(data, name))
 
 
 def find_database(databases: Path, name: str) -> Path | None:
     """Return NAME.sqlite, NAME.db or NAME/NAME.sqlite in the folder `databases`, None when none of them is there."""
     layouts = (f"{name}.sqlite", f"{name}.db", f"{name}/{name}.sqlite")
-    if any(part in ("", "..") for part in Path(name).parts) or Path(name).is_absolute():
-        return None  # a name is no path out of the folder
+    if not _stays_below(name):
+        return None
     return next((databases / layout for layout in layouts if (databases / layout).is_file()), None)
 
 
+def _stays_below(name: str) -> bool:
+    """Return whether a name, which data chooses, leads to nothing outside of the folder that it is looked up in."""
+    return ".." not in Path(name).parts and not Path(name).is_absolute()
+
+
 def _official(data: Path, name: str) -> str | None:
-    folder = official_folder(data)
+    """Return what the benchmark's own evaluator reads. Raises `DatabaseError` when that is not the data folder's."""
+    if not _stays_below(name):
+        return None
+    where = f'{data / NOTE}: "official"'
+    folder = path_in_data(str(official_folder(data).absolute()), data, where=where)
     files = (folder / f"{name}.db", folder / "tables.json")
-    return next((str(path) for path in files if path.is_file()), None)
+    found = next((path for path in files if path.is_file()), None)
+    return None if found is None else str(path_in_data(str(found), folder, where=where))
 
 
 def _content_hash(examples: Examples, questions: tuple[Question, ...], places: Mapping[str, Place]) -> str:
