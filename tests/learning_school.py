@@ -10,6 +10,7 @@ from typing import Any
 
 from myna import training
 from myna.databases import Database
+from myna.databases.allowed import allow
 from myna.text2sql.asking import Asker, Corrections
 from scripted_answers import Scripted
 from small_runs import one_layer, small_recipe, write_lines
@@ -55,6 +56,7 @@ def write_data(folder: Path, database: Path | str, pairs: Sequence[tuple[str, st
             for question, sql in pairs
         ]
         place = opened.address.shown
+        allow(opened.address.place)
     for split in ("train", "valid", "test"):
         write_lines(folder / f"{split}.jsonl", lines)
     (folder / "data.json").write_text(json.dumps({"source": {"samples": 3}, "databases": {"school": place}}))

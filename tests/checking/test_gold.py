@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from myna.databases.allowed import allow
 from small_data import asked, chat, clean, found, places, school, write
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -61,6 +62,7 @@ def test_texts_in_double_quotes_run_where_the_data_set_writes_them_so(tmp_path: 
 @pytest.mark.parametrize("where", ["absolute", "url"])
 def test_a_database_may_be_named_by_path_or_url(where: str, tmp_path: Path) -> None:
     path = school(tmp_path / "elsewhere" / "school.sqlite")
+    allow(str(path))
     folder = write(
         tmp_path / "data",
         train=[asked("Who is older than 20?", GOOD)],
@@ -124,6 +126,7 @@ def test_spiders_queries_that_do_not_run_are_named(tmp_path: Path) -> None:
             if each["db_id"] != "soccer_1"
         },
     )
+    allow(*json.loads((folder / "data.json").read_text("utf-8"))["databases"].values())
     findings = found(folder)
     assert findings["database unknown"].count == sum(each["db_id"] == "soccer_1" for each in chosen)
     assert findings["gold SQL fails"].count == 1

@@ -28,6 +28,7 @@ from learning_school import (
     write_school,
 )
 from myna import learn, training
+from myna.databases.allowed import allow
 from myna.errors import AdapterError, DataError, Interrupted, MynaError, RunError
 from myna.recipe import from_yaml
 from myna.runs import RunFolder
@@ -70,6 +71,7 @@ def own(place: Path, tmp_path: Path) -> Path:
     for path in (tmp_path / "run" / "recipe.yaml", tmp_path / "data" / "data.json", tmp_path / "corrections.jsonl"):
         text = path.read_text("utf-8").replace(str(place), str(tmp_path))
         path.write_text(text.replace(str(tmp_path / "model"), str(place / "model")), "utf-8")
+    allow(str(tmp_path / "school.sqlite"))
     return tmp_path
 
 

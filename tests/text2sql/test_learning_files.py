@@ -17,6 +17,7 @@ from learning_school import AGES, COUNT, LEARNT, NAMES, answers, correct, record
 from myna.data.example import Example, Source
 from myna.data.folder import open_folder
 from myna.data.records import Keys, read_line
+from myna.databases.allowed import allow
 from myna.errors import DataError, RecipeError
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.learning.checking import Checked, Lesson, check_corrections
@@ -67,6 +68,7 @@ def mine(kept: Three, tmp_path: Path) -> Three:
     school, data, file = (tmp_path / each.name for each in kept)
     for path in (file, data / "data.json"):
         path.write_text(path.read_text("utf-8").replace(str(kept[0].parent), str(tmp_path)), "utf-8")
+    allow(str(school))
     return school, data, file
 
 
@@ -185,6 +187,7 @@ def test_an_answer_changed_by_hand_must_mean_what_its_gold_says(mine: Three) -> 
 def test_a_correction_of_another_database_is_left_out_unless_it_is_asked_for(mine: Three, tmp_path: Path) -> None:
     school, data, file = mine
     other = write_school(tmp_path / "copy.sqlite")
+    allow(str(other))
     ages, names = records(file)
     ages["sql"]["database"] = str(other)
     write_lines(file, [ages, names])
@@ -203,6 +206,7 @@ def test_a_database_that_moved_is_known_where_it_is_now(mine: Three, tmp_path: P
     moved = tmp_path / "moved" / "school.sqlite"
     moved.parent.mkdir()
     school.rename(moved)
+    allow(str(moved))
     file.write_text(file.read_text("utf-8").replace(str(school), str(moved)), "utf-8")
     known = KnownDatabases([data], None)
     assert [lesson.facts.database for lesson in checked(file, known).lessons] == ["school", "school"]
@@ -343,6 +347,7 @@ def test_learnt_data_keeps_the_files_of_the_benchmark_s_own_evaluator(tmp_path: 
     (copy / "test.jsonl").write_bytes((data / "test.jsonl").read_bytes())
     places = {name: str(data / place) for name, place in note["databases"].items()}
     (copy / "data.json").write_text(json.dumps({"databases": places, "official": str(data / "official")}))
+    allow(*places.values(), str(data / "official"))
     of_copy, of_data = (read_questions(folder, "test", size=None, databases=None).places for folder in (copy, data))
     assert of_copy["cities"].official == of_data["cities"].official == str(data / "official" / "cities.db")
 

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from myna.databases.address import Address, may_hold_a_password
 from myna.databases.server_url import ServerUrl
-from myna.errors import DatabaseError, DataError, RunError
+from myna.errors import DatabaseError, RunError
 
 
 def state_folder() -> Path:
@@ -47,7 +47,7 @@ def allowed_file() -> Path:
 def allow(*places: str) -> tuple[str, ...]:
     """Remember that the user has named these places, so that data folders and corrections may name them too.
 
-    places: as `Address.place` has them. Returns what is kept of each. Raises `RunError` when that can't be written.
+    places: as `Address.place` has them. Returns what is kept of each. Raises `RunError` when that can't be kept.
     """
     entries = tuple(map(_entry, places))
     known = set(_entries())
@@ -70,8 +70,10 @@ def allow(*places: str) -> tuple[str, ...]:
 def place_in_data(place: str, folder: Path, *, where: str) -> str:
     """Return what `Database.open` takes for a place that the data folder `folder` names: a URL or an absolute path.
 
-    where: file and name, which an error begins with. Nothing is looked at before it is known to be allowed. Raises
-    `DatabaseError` when it is not, with the command that allows it.
+    where: file and name, which an error begins with. Nothing is looked at before it is known to be allowed.
+
+    Raises `DatabaseError` when it is not, with the command that allows it, and `RunError` when the list of what the
+    user has named can't be read.
     """
     return _checked(place, folder, where)
 
@@ -196,14 +198,17 @@ def _entry(place: str) -> str:
 
 
 def _entries() -> list[str]:
-    """Return what the user has named. Raises `DataError` when that can't be read."""
+    """Return what the user has named. Raises `RunError` when that can't be read."""
     path = allowed_file()
     try:
         lines = path.read_text("utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: can't be read ({error}); it lists the databases that you have used") from error
+        raise RunError(
+            f"{path}: can't be read ({error}), which lists the databases that you have used; make it readable, or "
+            "remove it"
+        ) from error
     entries = []
     for line in lines:
         try:
