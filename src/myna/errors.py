@@ -14,17 +14,26 @@
     ├── MissingDependency    an optional library is not installed
     └── Interrupted          Ctrl-C; everything is saved (exit code 130)
 
-A message says what is wrong, where (file and line, or name), what was expected and what to do next.
+A message says what is wrong, where (file and line, or name), what was expected and what to do next. Values of files and
+databases stand in it as `excerpt` or `cut` gives them; of a message over `LONGEST_MESSAGE` the middle is left out.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 _PASSWORD_IN_URL = re.compile(r"([A-Za-z][\w+.-]*:/{1,3}[^\s/@:]*):\S+@")
+
+LONGEST_MESSAGE = 4_000
+"""Characters of an error's message."""
+_LONGEST_VALUE = 120
+"""Characters of a value in a message."""
+_END = 1_000
+"""Characters at the end of a long message that are kept: they say what to do."""
 
 QueryErrorKind: TypeAlias = Literal[
     "syntax",  # can't be parsed
@@ -43,7 +52,7 @@ class MynaError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(without_passwords(message))
+        super().__init__(bounded(without_passwords(message)))
 
 
 class RecipeError(MynaError):
@@ -110,5 +119,39 @@ def without_passwords(text: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the known name nearest to `name`, or an empty string."""
+    if len(name) > _LONGEST_VALUE:  # no name that anybody misspelt, and comparing takes time with the square of this
+        return ""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def excerpt(value: object, longest: int = _LONGEST_VALUE) -> str:
+    """Return what a message says of a value: its `repr`, of a long text or a large collection only the beginning."""
+    if isinstance(value, str):
+        more = len(value) - longest
+        return repr(value) if more <= 0 else f"{value[:longest]!r}… ({more:,} more characters)"
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxdict = 3, 8, 8, 8
+    short.maxstring = short.maxlong = short.maxother = longest
+    return cut(short.repr(value), 4 * longest)
+
+
+def cut(text: str, longest: int = _LONGEST_VALUE) -> str:
+    """Return `text`, or its beginning and how much is left out."""
+    more = len(text) - longest
+    return text if more <= 0 else f"{text[:longest]}… ({more:,} more characters)"
+
+
+def listing(names: Iterable[object], most: int = 12) -> str:
+    """Return the names in a row, at most so many of them and each cut; an empty text for none."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(cut(str(name)) for name in every[:most]) + more
+
+
+def bounded(message: str) -> str:
+    """Return a whole message; of one over `LONGEST_MESSAGE` characters the beginning and the end."""
+    more = len(message) - LONGEST_MESSAGE
+    if more <= 0:
+        return message
+    return f"{message[: LONGEST_MESSAGE - _END]} … ({more:,} characters left out) … {message[-_END:]}"

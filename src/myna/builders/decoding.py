@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, TypeAlias, cast
+from typing import BinaryIO, Literal, TextIO, TypeAlias, cast
 
 from myna.errors import DataError
 
@@ -39,11 +39,12 @@ def decode(content: bytes, name: str) -> str:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, *, newline: Literal["", "\n"] = "") -> Iterator[TextIO]:
     """Open a file of text, packed with gzip or not, in the encoding it is in; line ends stay as they are.
 
-    The file is read once before to find the encoding, a block at a time. Raises `DataError` when it can't be read,
-    is a damaged gzip file, or is in no encoding we know.
+    newline: what ends a line: a line feed, a carriage return or both (`""`), or a line feed alone. The file is read
+    once before to find the encoding, a block at a time. Raises `DataError` when it can't be read, is a damaged gzip
+    file, or is in no encoding we know.
     """
     try:
         codec = _encoding(lambda: _blocks(path), str(path))
@@ -52,7 +53,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         raise DataError(f"{path}: damaged or truncated gzip file ({error}); fetch or pack it again") from error
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror or error})") from error
-    with packed, io.TextIOWrapper(packed, encoding=codec, newline="") as file:
+    with packed, io.TextIOWrapper(packed, encoding=codec, newline=newline) as file:
         yield file
 
 

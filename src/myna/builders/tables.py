@@ -152,7 +152,7 @@ def _evenness(sample: str, delimiter: str, literal: bool) -> tuple[float, int]:
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with open_text(path) as file:
+    with open_text(path, newline="\n") as file:
         number = 0
         while text := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -234,7 +234,8 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield Row(number, dict(zip(names, values, strict=True)))
     except duckdb.Error as error:
-        raise DataError(f"{path}: can't be read as Parquet: {str(error).splitlines()[0]}") from error
+        reason, _, _ = str(error).partition("\n")
+        raise DataError(f"{path}: can't be read as Parquet: {reason}") from error
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {

@@ -100,7 +100,7 @@ def _check_record(record: Path, tallies: Tallies) -> None:
     """Count secrets in the folder's own record: it goes where the data goes, and may name databases by URL."""
     if not record.is_file():
         return
-    with record.open(encoding="utf-8", errors="replace") as lines:
+    with record.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             for secret in find_sensitive(line):
                 if secret.kind != "e-mail addresses":

@@ -17,6 +17,7 @@ from myna.checking.excerpts import excerpt
 from myna.checking.findings import MAX_PLACES, Finding, Place, Severity
 from myna.checking.near_duplicates import SIMILAR, HeldOut, similarity
 from myna.checking.split import Split
+from myna.data.lines import split_lines
 
 _SERIOUS_CONTRADICTIONS = 0.01
 """Of the examples with a prompt; crowd-sourced sets have a few in a thousand and learn well."""
@@ -175,5 +176,5 @@ def _contrast(splits: Sequence[Split], group: NDArray[np.int64]) -> Place:
 
 def _question(content: Content) -> str:
     """Return what tells an example from its neighbours: the last line of its prompt that says something."""
-    lines = [line for line in content.prompt.splitlines() if len(line.strip()) > 3]
+    lines = [line for line in split_lines(content.prompt) if len(line.strip()) > 3]
     return lines[-1] if lines else content.answer

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.cli.ask_display import Display, Wishes, progress, shown
-from myna.cli.cells import visible
 from myna.cli.line_editing import editing, next_line
-from myna.cli.terminal import report_error
+from myna.cli.terminal import report_error, say
 from myna.errors import DataError, MynaError, did_you_mean
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Session:
             "\\good": self._good,
             "\\fix": self._fix,
             "\\save": self._save,
-            "\\help": lambda rest: self._display.lines(_HELP.splitlines()),
+            "\\help": lambda rest: self._display.lines(_HELP.split("\n")),
         }
 
     def talk(self) -> dict[str, Any]:
@@ -64,7 +63,7 @@ class Session:
         if sys.stdin.isatty():
             tables = len(self._database.schema.tables)
             said = f"{self._database.name}: {tables} table{'' if tables == 1 else 's'}. \\help says what can be typed."
-            print(visible(said), file=sys.stderr)
+            say(said, stream=sys.stderr)
         with editing([*self._commands, "\\quit", *_names(self._database)], "ask_history"):
             while (line := next_line("> ")) is not None:
                 words = line.strip()
@@ -86,9 +85,9 @@ class Session:
             else:
                 self._ask(line)
         except MynaError as error:
-            report_error(type(error).__name__, visible(str(error), keep="\n"), as_json=False)
+            report_error(type(error).__name__, str(error), as_json=False)
         except KeyboardInterrupt:
-            print("Stopped.", file=sys.stderr)
+            say("Stopped.", stream=sys.stderr)
 
     def _command(self, name: str) -> Callable[[str], None]:
         if name not in self._commands:
@@ -114,6 +113,7 @@ class Session:
     # Commands
 
     def _schema(self, table: str) -> None:
+        from myna.data.lines import split_lines
         from myna.text2sql.schema_text import schema_text
 
         schema: Schema = self._database.schema
@@ -123,7 +123,7 @@ class Session:
                 names = [each.name for each in schema.tables]
                 raise DataError(f"no table {table!r}{did_you_mean(table, names)}; \\schema shows all")
             schema = replace(schema, tables=chosen)
-        self._display.paragraphs(schema_text(schema, dialect=self._database.dialect).splitlines())
+        self._display.paragraphs(split_lines(schema_text(schema, dialect=self._database.dialect)))
 
     def _sql(self, sql: str) -> None:
         if not sql:
@@ -146,7 +146,7 @@ class Session:
     def _good(self, rest: str) -> None:
         answer, _ = self._with_rows()
         if (answer.question, answer.sql) == self._kept:
-            print(f"It is in {self._corrections.path} already.", file=sys.stderr)
+            say(f"It is in {self._corrections.path} already.", stream=sys.stderr)
             return
         self._corrections.keep(answer, self._answered(), self._database)
         self._say_kept(answer)
@@ -165,7 +165,7 @@ class Session:
 
     def _say_kept(self, answer: Answer) -> None:
         self._kept = (answer.question, answer.sql)
-        print(f"Kept in {self._corrections.path}.", file=sys.stderr)
+        say(f"Kept in {self._corrections.path}.", stream=sys.stderr)
 
     def _save(self, name: str) -> None:
         if not name:
@@ -182,7 +182,7 @@ class Session:
         except OSError as error:
             raise DataError(f"{path}: can't be written ({error.strerror}); name another file") from error
         rows = len(result.rows)
-        print(f"Saved {rows:,} row{'' if rows == 1 else 's'} in {path}.", file=sys.stderr)
+        say(f"Saved {rows:,} row{'' if rows == 1 else 's'} in {path}.", stream=sys.stderr)
 
     def _answered(self) -> str:
         """Return the last SQL."""

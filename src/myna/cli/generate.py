@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,10 @@ from cyclopts import Parameter
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import MACHINE, MODEL, Machine, ModelAndAdapter, load_model
 from myna.cli.sampling_flags import SAMPLING, SamplingChoice, speed_lines
-from myna.cli.terminal import show_text
+from myna.cli.terminal import draw, read_all, say, show_text
+from myna.data.lines import split_lines
 from myna.errors import DataError
+from myna.foreign_text import json_text
 
 if TYPE_CHECKING:
     from myna.generation import Generation, LanguageModel, Prompt
@@ -51,7 +52,7 @@ def generate(
         raise UsageError("give either --prompt TEXT (- for standard input) or --prompts-file FILE")
     if raw and system_prompt is not None:
         raise UsageError("--raw takes the prompt as it stands, so --system-prompt has no place; give one of them")
-    prompts = [sys.stdin.read() if prompt == "-" else prompt] if prompt is not None else _read(prompts_file)
+    prompts = [read_all() if prompt == "-" else prompt] if prompt is not None else _read(prompts_file)
     conversations = [_with_system(system_prompt, each) for each in prompts]
     loaded = load_model(model, machine)
     if prompts_file is not None:
@@ -63,7 +64,7 @@ def generate(
         raw=raw,
         on_text=lambda text: show_text(text, sys.stdout),
     )
-    print(flush=True)
+    say()
     _show_speed(answer, machine.engine)
     return asdict(answer)
 
@@ -73,7 +74,7 @@ def _answer_many(
 ) -> dict[str, Any]:
     def on_answer(index: int, answer: Generation) -> None:
         if not common.json:
-            print(json.dumps(_record(prompts[index], answer), ensure_ascii=False), flush=True)
+            draw(json_text(_record(prompts[index], answer)), sys.stdout)
 
     answers = loaded.generate_many(
         prompts, max_tokens=flags.max_tokens, sampling=flags.sampling(), raw=raw, on_answer=on_answer
@@ -88,7 +89,7 @@ def _record(prompt: Prompt, answer: Generation) -> dict[str, Any]:
 def _show_speed(answer: Generation, engine: Any) -> None:
     from myna.engines import choose
 
-    print(speed_lines(answer, choose(engine).peak_memory_bytes()), file=sys.stderr)
+    draw(speed_lines(answer, choose(engine).peak_memory_bytes()), sys.stderr)
 
 
 def _with_system(system_prompt: str | None, prompt: Prompt) -> Prompt:
@@ -101,27 +102,21 @@ def _with_system(system_prompt: str | None, prompt: Prompt) -> Prompt:
 def _read(path: Path | None) -> list[Prompt]:
     assert path is not None
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
+        text = path.expanduser().read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: can't read prompts from it: {error}") from error
     read = _json_prompt if path.suffix == ".jsonl" else lambda line, where: line
-    prompts = [read(line, f"{path}:{number}") for number, line in _lines(text)]
+    lines = enumerate(split_lines(text), start=1)
+    prompts = [read(line, f"{path}:{number}") for number, line in lines if line.strip()]
     if not prompts:
         raise DataError(f"{path}: no prompt in it; expected one a line")
     return prompts
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Number the lines that are not empty. Only newlines divide them: a prompt may hold any other character."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line.removesuffix("\r")
-
-
 def _json_prompt(line: str, where: str) -> Prompt:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{where}: not JSON ({error}); one prompt in plain text a line goes into a .txt file"
         ) from error

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.data.example import Example, Source
-from myna.data.lines import MAX_LINE_BYTES, Line, LineFile
+from myna.data.lines import Line, LineFile, line_content
 from myna.data.records import Keys, read_line
 from myna.data.split import choose_validation, content_key
 from myna.errors import DataError
@@ -200,12 +200,7 @@ def _open(file: Path, keys: Keys, on_bad_example: OnBadExample, seed: int) -> tu
 
 def _read(file: Path, line: Line, keys: Keys) -> Example:
     source = Source(str(file), line.number)
-    if line.content is None:
-        raise DataError(
-            f"{source}: the line has {line.length:,} bytes, expected at most {MAX_LINE_BYTES:,}; "
-            "is this one JSON document instead of one object a line? Split a long text into several examples"
-        )
-    return read_line(line.content, keys, source)
+    return read_line(line_content(line, source), keys, source)
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -2,6 +2,9 @@
 
 A path goes in; numbered lines with their place in the file come out, and any of them can be read again by
 that place. Byte order marks and CRLF are accepted. Knows nothing of what the lines mean.
+
+Only a newline ends a line, here and in `split_lines`. `str.splitlines` and text files opened with universal newlines
+also end one at a carriage return, U+0085, U+2028 and others, which JSON strings and SQL may hold as they are.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from myna.data.example import Source
+from myna.data.records import RecordError, read_record
 from myna.errors import DataError, ResourceError
 
 MAX_LINE_BYTES = 16 * 2**20
@@ -109,6 +114,38 @@ class LineFile:
                     return begin
                 number += block.count(b"\n")
         raise DataError(f"{self.path}: the file is empty, expected one JSON object a line")
+
+
+def read_objects(path: Path) -> Iterator[tuple[Source, dict[str, Any]]]:
+    """Yield the JSON objects of a JSONL file, each with its file and line.
+
+    Raises `DataError` for a file that can't be read, is empty or is no JSONL, and for a line that is too long or holds
+    no JSON object.
+    """
+    for line in LineFile(path).scan():
+        source = Source(str(path), line.number)
+        try:
+            yield source, read_record(line_content(line, source))
+        except RecordError as error:
+            raise DataError(f"{source}: {error}") from error
+
+
+def line_content(line: Line, source: Source) -> bytes:
+    """Return the bytes of a line. Raises `DataError` when it is over `MAX_LINE_BYTES`."""
+    if line.content is None:
+        raise DataError(
+            f"{source}: the line has {line.length:,} bytes, expected at most {MAX_LINE_BYTES:,}; "
+            "is this one JSON document instead of one object a line? Split a long text into several examples"
+        )
+    return line.content
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text without their ends, `\\n` or `\\r\\n`; after the last end no line begins."""
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def _skip_line(file: BinaryIO) -> int:

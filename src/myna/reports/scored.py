@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.errors import RunError
+from myna.data.lines import read_objects
+from myna.errors import DataError, RunError
 
 MOST_WRONG = 25
 """Wrong answers shown of one score."""
+_OF_SCORE = ("data", "name", "execution_accuracy", "interval", "exact_match", "valid", "examples")
+_OF_ANSWER = ("question", "gold_sql", "sql", "answer", "cause", "message", "left_out", "exact", "execution")
+"""What is read of a score, and of a line of answers."""
 _LONGEST = 600
 """Characters of a question or a query."""
 
@@ -99,10 +103,9 @@ def _row(score: Mapping[str, Any], first: Mapping[str, Any] | None) -> ScoreRow:
 def _wrong(folder: Path, score: Mapping[str, Any]) -> WrongAnswers:
     path = folder / "answers.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        answers = [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: can't be read ({error}); score again with myna score") from error
+        answers = [_complete(answer, _OF_ANSWER, str(source)) for source, answer in read_objects(path)]
+    except DataError as error:
+        raise RunError(f"{error}; score again with myna score") from error
     wrong = [each for each in answers if not each["left_out"] and not _is_right(each)]
     shown = tuple(
         WrongAnswer(
@@ -130,7 +133,13 @@ def _object(path: Path) -> Mapping[str, Any]:
         raise RunError(f"{path}: not JSON ({error}); score again with myna score") from error
     if not isinstance(content, dict) or "execution_accuracy" not in content:
         raise RunError(f"{path}: no score in it; give a folder that myna score wrote")
-    return content
+    return _complete(content, _OF_SCORE, str(path))
+
+
+def _complete(record: Mapping[str, Any], keys: Sequence[str], where: str) -> Mapping[str, Any]:
+    if lacking := [key for key in keys if key not in record]:
+        raise RunError(f"{where}: lacks {', '.join(lacking)}; score again with myna score")
+    return record
 
 
 def _percent(share: float | None) -> str:

@@ -28,6 +28,7 @@ _LINE = re.compile(
     r"\[(?P<title>.+)\]\(\s*(?:<(?P<bracketed>[^<>]*)>|(?P<bare>(?:[^()\s]|\([^()]*\))*))"
     r"(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)\s*$"
 )
+_LINE_END = re.compile(r"\r\n|\n|\r")  # CommonMark, section 2.1
 _ELSEWHERE = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]+:|//)")
 
 
@@ -114,7 +115,7 @@ def _index_lines(index: Path) -> list[str]:
             raise DataError(f"{index}: is no regular file; expected a README index or a folder of Markdown")
         if index.stat().st_size > _MAX_INDEX_BYTES:
             raise DataError(f"{index}: over {_MAX_INDEX_BYTES // 2**20} MiB, which is no index of articles")
-        return decode(index.read_bytes(), str(index)).splitlines()
+        return _LINE_END.split(decode(index.read_bytes(), str(index)))
     except OSError as error:
         raise DataError(f"{index}: can't be read ({error.strerror or error})") from error
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from myna.data.example import Example
 from myna.data.folder import open_split
+from myna.data.lines import split_lines
 from myna.databases import Database
 from myna.databases.address import Address
 from myna.errors import DatabaseError, DataError
@@ -53,7 +54,7 @@ def described(text: str) -> Mapping[str, Mapping[str, str]]:
     Lines that are no table are passed over. Of a type with parentheses or quotes only what stands before them is given.
     """
     found = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         table = _LINE.fullmatch(line)
         if table is not None and (columns := dict(_columns(table["columns"]))):
             found[table["table"]] = columns

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.example import Message, Source
-from myna.data.lines import MAX_LINE_BYTES, Line, LineFile
+from myna.data.lines import Line, LineFile, line_content
 from myna.data.records import Keys, RecordError, read_line, read_record
 from myna.errors import DataError
 from myna.text2sql.facts import SqlFacts
@@ -63,10 +63,9 @@ def spelt_alike(question: str) -> str:
 
 def _correction(line: Line, path: Path) -> Correction:
     source = Source(str(path), line.number)
-    if line.content is None:
-        raise DataError(f"{source}: the line has {line.length:,} bytes, expected at most {MAX_LINE_BYTES:,}")
+    content = line_content(line, source)
     try:
-        record = read_record(line.content)
+        record = read_record(content)
     except RecordError as error:
         raise DataError(f"{source}: {error}") from error
     for key in _KEYS:
@@ -75,7 +74,7 @@ def _correction(line: Line, path: Path) -> Correction:
                 f'{source}: no "{key}" key (found: {", ".join(record) or "none"}), so this is no line of corrections; '
                 f"expected {', '.join(_KEYS)}, as myna ask writes them with \\good and \\fix"
             )
-    example = read_line(line.content, Keys(), source)
+    example = read_line(content, Keys(), source)
     return Correction(
         source=source,
         question=_question(record["correction"], source),

@@ -19,6 +19,7 @@ import numpy as np
 from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
 from myna.databases.allowed import path_in_data, place_in_data
+from myna.data.lines import split_lines
 from myna.errors import DataError, did_you_mean
 from myna.evaluation import fixed_selection
 from myna.text2sql.facts import NOTE, SqlFacts, named_databases, official_folder
@@ -111,7 +112,7 @@ def _before_answer(text: str, gold: str) -> str:
 
 def asked_in(content: str) -> str:
     """Return the question in a user's message, which may hold the schema too."""
-    marked = [line for line in content.splitlines() if line.startswith(("Q:", "QUESTION:", "Question:"))]
+    marked = [line for line in split_lines(content) if line.startswith(("Q:", "QUESTION:", "Question:"))]
     return marked[-1].partition(":")[2].strip() if marked else content.strip()
 
 
