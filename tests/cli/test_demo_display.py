@@ -23,15 +23,15 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 
 @given(st.lists(words, max_size=8), st.integers(20, 100))
 def test_a_shown_command_is_read_by_a_shell_as_the_words_it_stands_for(arguments: list[str], width: int) -> None:
-    shown = _wrapped(("myna", *arguments), width)
+    shown = "\n".join(_wrapped(("myna", *arguments), width))
     assert shown.startswith("$ myna")
     assert shlex.split(shown[2:].replace("\\\n", "")) == ["myna", *arguments]
 
 
 def test_a_question_with_an_apostrophe_is_shown_as_a_person_would_type_it() -> None:
-    assert _wrapped(("myna", "ask", "a.sqlite", "What is Wang Junjian's age?"), 80) == (
+    assert _wrapped(("myna", "ask", "a.sqlite", "What is Wang Junjian's age?"), 80) == [
         '$ myna ask a.sqlite "What is Wang Junjian\'s age?"'
-    )
+    ]
 
 
 def answer(rows: tuple[tuple[object, ...], ...] | None) -> Answer:

@@ -78,3 +78,32 @@ def test_a_folder_without_a_score_is_named(folder: Path, tmp_path: Path) -> None
         (tmp_path / "score.json").write_text(content, "utf-8")
         with pytest.raises(RunError, match=r"score\.json: (not JSON|no score)"):
             read_scores([tmp_path])
+
+
+def test_a_cell_with_line_separators_of_unicode_is_scored_and_shown(folder: Path, tmp_path: Path) -> None:
+    """Once such a score was written, `myna report --score` could not read it."""
+    data = scored_data.school(tmp_path / "school", scored_data.GOLD[:1])
+    odd = "SELECT 'a\u2028b\x85c\x1d\r' || char(27, 8238) AS \"x\x0b\""
+    written = tmp_path / "answers.jsonl"
+    written.write_text(json.dumps({"sql": odd}) + "\n", "utf-8")
+    score(data, predictions=written, output=tmp_path / "scored", workers=1)
+    (wrong,) = read_scores([tmp_path / "scored"]).wrong
+    assert wrong.answers[0].answer == odd
+    listing = (tmp_path / "scored" / "wrong.md").read_text("utf-8")
+    assert not set(listing) & set("\u2028\x85\x1d\r\x1b\u202e\x0b")
+    assert r"'a\u2028b\x85c\x1d\r'" in listing
+    write_report(folder / "run", scores=[tmp_path / "scored"])
+    page = (folder / "run" / "report.html").read_text("utf-8")
+    assert r"a\u2028b\x85c\x1d\r" in page
+    assert not set(page) & set("\u2028\x85\x1d\x1b\u202e\x0b")
+
+
+def test_a_score_or_answer_that_lacks_a_part_is_named(folder: Path, tmp_path: Path) -> None:
+    whole = json.loads((folder / "after" / "score.json").read_text("utf-8"))
+    (tmp_path / "score.json").write_text(json.dumps({"execution_accuracy": 1.0}), "utf-8")
+    with pytest.raises(RunError, match=r"score\.json: lacks data, name, interval, "):
+        read_scores([tmp_path])
+    (tmp_path / "score.json").write_text(json.dumps(whole), "utf-8")
+    (tmp_path / "answers.jsonl").write_text('{"question": "q"}\n', "utf-8")
+    with pytest.raises(RunError, match=r"answers\.jsonl:1: lacks gold_sql, "):
+        read_scores([tmp_path])

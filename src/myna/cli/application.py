@@ -7,7 +7,6 @@ standard error. Knows nothing of what commands do.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from itertools import takewhile
@@ -18,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from myna import __version__
 from myna.cli.commands import GROUPS, SUBJECTS
 from myna.cli.flags import BadNews, UsageError
-from myna.cli.terminal import report_error, write_json
+from myna.cli.terminal import report_error, show_traceback, write_json
 from myna.errors import MynaError, ResourceError, did_you_mean
 
 
@@ -73,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(error, as_json, debug)
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            show_traceback(error)
         message = f"Myna failed in a way that it should not: {type(error).__name__}: {error}\n"
         report_error(type(error).__name__, message + "With --debug it shows where.", as_json=as_json)
         return 1
@@ -95,7 +94,7 @@ def _end(result: Any, as_json: bool) -> int:
 
 def _fail(error: MynaError, as_json: bool, debug: bool) -> int:
     if debug:
-        traceback.print_exception(error)
+        show_traceback(error)
     report_error(type(error).__name__, str(error), as_json=as_json)
     return error.exit_code
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from myna.cli.cells import visible
 from myna.cli.flags import COMMON, BadNews, Common, UsageError
 from myna.cli.model_flags import (
     MACHINE,
@@ -21,6 +20,7 @@ from myna.cli.model_flags import (
     load_model,
     recipe_of_run,
 )
+from myna.cli.terminal import say
 
 if TYPE_CHECKING:
     from myna.databases import Database
@@ -124,4 +124,4 @@ def _say_what_changed(model: ModelFlags, database: Database) -> None:
     if recipe is None or recipe.data is None:
         return
     for change in changes_since_training(Path(recipe.data), database):
-        print(visible(f"Note: since training {change}"), file=sys.stderr)
+        say(f"Note: since training {change}", stream=sys.stderr)

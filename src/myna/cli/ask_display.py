@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from myna.cli.bar_chart import bars, reason_against
-from myna.cli.cells import visible
 from myna.cli.result_table import table_lines
-from myna.cli.terminal import is_terminal
+from myna.cli.terminal import is_terminal, rich_console, say, show_text
 from myna.errors import QueryError
+from myna.foreign_text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from myna.databases import Result
@@ -47,17 +46,15 @@ class Display:
     """Shows answers on one stream."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-
         self._stream = stream
-        self._console: Console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console = rich_console(stream, soft_wrap=True)
 
     def sql(self, sql: str) -> None:
         """Show a query, highlighted where there are colours."""
         from rich.syntax import Syntax
 
         if not self._stream.isatty():
-            print(sql, file=self._stream, flush=True)
+            show_text(f"{sql}\n", self._stream)
             return
         shown = Syntax("", "sql", theme="ansi_dark").highlight(visible(sql, keep="\n"))
         shown.rstrip()
@@ -115,7 +112,7 @@ def shown(answer: Answer, dialect: str, display: Display, wishes: Wishes) -> tup
         display.lines([""])
         display.chart(answer.result)
     for remark in _remarks(answer):
-        print(visible(remark), file=sys.stderr, flush=True)
+        say(remark, stream=sys.stderr)
     return as_dict, None
 
 
@@ -130,7 +127,7 @@ def _remarks(answer: Answer) -> Iterator[str]:
 
 def _why_not(answer: Answer) -> str:
     """Say why there is no answer, in one sentence."""
-    reason = visible(" ".join(str(answer.error).split()))
+    reason = " ".join(str(answer.error).split())
     if answer.sql is None:
         return f"no answer: {reason}; ask in other words, or with a model that was trained on SQL"
     which = "the query" if answer.of == 1 else f"each of {answer.of} candidates"
@@ -144,10 +141,9 @@ def progress(stream: TextIO) -> Iterator[Listener]:
     if not is_terminal(stream):
         yield lambda progress, detail: None
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False)
+    console = rich_console(stream)
     with console.status("Reading …") as status:
 
         def listener(stage: Progress, detail: str) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from myna.cli.cells import visible
 from myna.cli.flags import COMMON, Common, UsageError
+from myna.cli.terminal import say
 
 if TYPE_CHECKING:
     from myna.builders.writer import Built
@@ -395,9 +395,9 @@ def files(
 def show_built(built: Built) -> dict[str, Any]:
     """Print what was made, and return it for JSON."""
     counts = ", ".join(f"{split} {count:,}" for split, count in built.counts.items())
-    print(f"{built.folder}: {counts}")
+    say(f"{built.folder}: {counts}")
     for reason, count in built.skipped.items():
-        print(f"Left out {count:,}: {visible(reason)}")
+        say(f"Left out {count:,}: {reason}")
     for note in built.notes:
-        print(f"Note: {visible(note)}")
+        say(f"Note: {note}")
     return built.as_dict()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from myna.cli.flags import COMMON, Common
 from myna.cli.model_flags import MACHINE, MODEL, Machine, ModelAndAdapter, load_model
 from myna.cli.sampling_flags import SAMPLING, SamplingChoice, SamplingFlags, speed_lines
-from myna.cli.terminal import show_text
+from myna.cli.terminal import draw, read_line, read_typed_line, say, show_text
 
 if TYPE_CHECKING:
     from myna.generation import Generation, LanguageModel
@@ -38,37 +38,36 @@ def chat(
     if sys.stdin.isatty():
         with suppress(ImportError):  # Windows has none
             import_module("readline")  # from now on input() edits lines and recalls them
-        print(_COMMANDS, file=sys.stderr)
+        say(_COMMANDS, stream=sys.stderr)
     while (line := _next_line()) is not None:
         words = line.strip()
         if words == "/quit":
             break
         if words == "/reset":
             conversation.reset()
-            print("Begun anew.", file=sys.stderr)
+            say("Begun anew.", stream=sys.stderr)
         elif words.startswith("/"):
-            print(_COMMANDS, file=sys.stderr)
+            say(_COMMANDS, stream=sys.stderr)
         elif words:
             conversation.say(line)
     if conversation.last is not None:
         from myna.engines import choose
 
-        print(speed_lines(conversation.last, choose(machine.engine).peak_memory_bytes()), file=sys.stderr)
+        draw(speed_lines(conversation.last, choose(machine.engine).peak_memory_bytes()), sys.stderr)
     return {"messages": conversation.messages}
 
 
 def _next_line() -> str | None:
     """Return what the user types next, None when there is no more."""
     if not sys.stdin.isatty():
-        line = sys.stdin.readline()
-        return line.removesuffix("\n") if line else None
+        return read_line()
     try:
-        return input("> ")
+        return read_typed_line("> ")
     except EOFError:
-        print()
+        say()
         return None
     except KeyboardInterrupt:
-        print(f"\n{_COMMANDS}", file=sys.stderr)
+        draw(f"\n{_COMMANDS}", sys.stderr)
         return ""
 
 
@@ -104,5 +103,5 @@ class _Conversation:
             )
         except KeyboardInterrupt:
             show_text(" …", sys.stdout)
-        print(flush=True)
+        say()
         self.messages.append({"role": "assistant", "content": "".join(said)})

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, BadNews, Common
-from myna.cli.terminal import is_terminal
+from myna.cli.terminal import is_terminal, rich_console, say
 from myna.errors import DataError
+from myna.foreign_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,8 +58,6 @@ def check(
     messages_key
         Key of the conversation.
     """
-    from rich.console import Console
-
     from myna.checking import check as look
     from myna.data.folder import Keys
 
@@ -70,7 +69,7 @@ def check(
         keys=Keys(text_key, prompt_key, completion_key, messages_key),
         listener=_follow if is_terminal(sys.stderr) else None,
     )
-    _show(findings, Console(file=sys.stdout, highlight=False, markup=False, emoji=False))
+    _show(findings, rich_console(sys.stdout))
     serious = findings.of("serious")
     if not serious:
         return findings.as_dict()
@@ -80,7 +79,7 @@ def check(
 
 
 def _follow(doing: str) -> None:
-    print(f"{doing} …", file=sys.stderr)
+    say(f"{doing} …", stream=sys.stderr)
 
 
 def _show(findings: Findings, console: Console) -> None:
@@ -118,12 +117,12 @@ def _show_finding(finding: Finding, console: Console) -> None:
         # the excerpt has a line of its own where there is no room beside the place
         beside = len(place.where) * 2 <= console.width
         for shown in [f"{place.where}  {place.excerpt}"] if beside else [place.where, f"  {place.excerpt}"]:
-            console.print(f"    {shown}", style="dim", no_wrap=True, overflow="ellipsis")
+            console.print(f"    {visible(shown)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _say(text: str, indent: int, console: Console) -> None:
     """Print sentences, broken between words, without the spaces that a terminal's own breaking leaves at line ends."""
     from rich.text import Text
 
-    for line in Text(text).wrap(console, console.width - indent):
+    for line in Text(visible(text)).wrap(console, console.width - indent):
         console.print(f"{' ' * indent}{line.plain.rstrip()}")

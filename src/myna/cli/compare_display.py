@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from myna.cli.cells import visible
-from myna.cli.terminal import is_terminal
+from myna.cli.terminal import is_terminal, rich_console, say
+from myna.foreign_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,12 +39,13 @@ _BEST = "*"
 def progress(stream: TextIO) -> Iterator[Listener]:
     """Give a listener that says on `stream` what is being measured: one line that changes, or a line for each stage."""
     if not is_terminal(stream):
-        yield lambda event: print(_words(event), file=stream, flush=True) if event.number <= 1 else None
+        yield lambda event: say(_words(event), stream=stream) if event.number <= 1 else None
         return
-    from rich.console import Console
+    from rich.text import Text
 
-    with Console(file=stream, highlight=False).status("Reading …") as status:
-        yield lambda event: status.update(_words(event))
+    with rich_console(stream).status("Reading …") as status:
+        # a plain string would be read as markup here, whatever the console does elsewhere
+        yield lambda event: status.update(Text(visible(_words(event))))
 
 
 def _words(event: Progress) -> str:
@@ -55,13 +56,12 @@ def _words(event: Progress) -> str:
 
 def show(comparison: Comparison, stream: TextIO) -> None:
     """Print the comparison."""
-    from rich.console import Console
     from rich.text import Text
 
     from myna.reports.comparing.tables import NOISE, missing, refusals, sections
 
     width = shutil.get_terminal_size((_WIDTH_OF_FILES, 24)).columns
-    console = Console(file=stream, highlight=False, width=width, soft_wrap=False)
+    console = rich_console(stream, width=width, soft_wrap=False)
     names = [visible(subject.name) for subject in comparison.subjects]
     table = sections(comparison)
     _show_sections(console, table, names)
@@ -77,7 +77,7 @@ def show(comparison: Comparison, stream: TextIO) -> None:
     for who, line in missing(comparison):
         console.print(Text(visible(f"{who}: {line}"), "dim"))
     if comparison.report is not None:
-        console.print(Text(f"Page: {comparison.report}"), soft_wrap=True)
+        console.print(Text(visible(f"Page: {comparison.report}")), soft_wrap=True)
 
 
 def _show_sections(console: Console, sections: Sequence[Section], names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common
+from myna.cli.terminal import say
 
 
 def convert(
@@ -41,8 +42,8 @@ def convert(
 
     result = convert_source(source, output, to=to, model=model, dtype=dtype)
     for notice in result.notices:
-        print(f"Note: {notice}")
-    print(
+        say(f"Note: {notice}")
+    say(
         f"Converted {result.tensors} tensors from {result.source} to {result.to}: "
         f"{result.folder} ({byte_words(result.bytes)})"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
-from myna.cli.terminal import emphasis
+from myna.cli.terminal import Styled, say
 from myna.errors import DataError
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def show(
     )
     samples = [show_sample(sample, builder) for sample in made.samples]
     for note in (*folder.notes, *made.notices):
-        print(f"Note: {note}", file=sys.stderr)
+        say(f"Note: {note}", stream=sys.stderr)
     if made.skipped_tokens is not None:
-        print(
+        say(
             f"{example.source}: left out, it has {made.skipped_tokens} tokens and --max-seq-length is"
             f" {recipe.max_seq_length}"
         )
@@ -128,9 +128,9 @@ def _recipe(source: Path, given: dict[str, Any]) -> Recipe:
 
 def _print_sample(title: str, rows: list[TokenRow]) -> None:
     trained = sum(row.trained for row in rows)
-    print(f"{emphasis(title, '1', sys.stdout)}: {len(rows)} tokens, {trained} of them learnt (marked ●)")
+    say(Styled(title, "1"), f": {len(rows)} tokens, {trained} of them learnt (marked ●)")
     for row in rows:
         mark = "●" if row.trained else " "
         text = row.text if row.control else repr(row.text)
         line = f"{row.index:>6} {row.id:>7} {mark} {text}"
-        print(emphasis(line, "32", sys.stdout) if row.trained else line)
+        say(Styled(line, "32") if row.trained else line)

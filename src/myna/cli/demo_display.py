@@ -18,9 +18,8 @@ from myna.builders.writer import Built
 from myna.cli import score_display, train_display
 from myna.cli.ask_display import Display, Wishes, shown
 from myna.cli.build import show_built
-from myna.cli.cells import visible
 from myna.cli.fuse import show_fused
-from myna.cli.terminal import emphasis, is_terminal
+from myna.cli.terminal import Styled, is_terminal, rich_console, say
 from myna.exporting.fusing import FuseResult
 from myna.starter.events import Asked, Command, DemoEvent, Made, Opened, Pair, Step, Working
 from myna.text2sql.scoring import Progress, ScoreResult
@@ -69,7 +68,8 @@ class DemoDisplay:
                 self._stop()
                 self._made(event.result)
             case Pair():
-                self._print(f"  {visible(event.question)}\n    {emphasis(visible(event.sql), '2', self._stream)}")
+                self._print(f"  {event.question}")
+                self._print("    ", Styled(event.sql, "2"))
             case Asked():
                 self._stop()
                 self._asked(event)
@@ -87,15 +87,17 @@ class DemoDisplay:
         self._print("")
         for number, row in enumerate(rows):
             line = f"{row[0]:<20}{row[1]:>8}{row[2]:>8}"
-            self._print(emphasis(line, "1", self._stream) if number == 0 else line)
+            self._print(Styled(line, "1") if number == 0 else line)
         self._prose(
             "Execution accuracy in %, on questions in words that training never saw. The second line is what learning "
             "one database has done to what the model knew of another."
         )
-        self._print(f"\nReport: {result.report}\nDone in {result.seconds:.0f} seconds.\n")
+        for line in ("", f"Report: {result.report}", f"Done in {result.seconds:.0f} seconds.", ""):
+            self._print(line)
         self._prose("Next, the same with a real model and your own database:")
         for words in _next_commands("school.sqlite"):
-            self._print(_wrapped(words, self._width()))
+            for line in _wrapped(words, self._width()):
+                self._print(line)
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +109,7 @@ class DemoDisplay:
 
     def _step(self, step: Step) -> None:
         self._print("")
-        self._print(emphasis(f"{step.number}/{step.of}  {step.title}", "1;36", self._stream))
+        self._print(Styled(f"{step.number}/{step.of}  {step.title}", "1;36"))
         self._prose(step.words)
 
     def _command(self, command: Command) -> None:
@@ -115,7 +117,9 @@ class DemoDisplay:
         repeated = command.work == self._work == "ask" and "--adapter-path" not in command.arguments
         self._work = command.work
         if not repeated:
-            self._print("\n" + emphasis(_wrapped(command.arguments, self._width()), "1;32", self._stream))
+            self._print("")
+            for line in _wrapped(command.arguments, self._width()):
+                self._print(Styled(line, "1;32"))
         if command.work == "score":
             self._listener = None
         self._working.enter_context(_pulse(self._stream, _DOING[command.work]))
@@ -146,10 +150,11 @@ class DemoDisplay:
                 self._print(str(result))
 
     def _asked(self, asked: Asked) -> None:
-        mark = emphasis("✓ right", "32", self._stream) if asked.right else emphasis("✗ wrong", "31", self._stream)
+        mark = Styled("✓ right", "32") if asked.right else Styled("✗ wrong", "31")
         if not asked.tuned:
             sql = "no SQL" if asked.answer.sql is None else asked.answer.sql
-            self._print(f"{mark}  {asked.answer.question}\n    {emphasis(visible(sql), '2', self._stream)}")
+            self._print(mark, f"  {asked.answer.question}")
+            self._print("    ", Styled(sql, "2"))
             return
         _, failed = shown(asked.answer, "sqlite", self._answers, Wishes())
         if failed is not None:
@@ -159,10 +164,11 @@ class DemoDisplay:
     def _prose(self, text: str) -> None:
         import textwrap
 
-        self._print(textwrap.fill(text, self._width()))
+        for line in textwrap.wrap(text, self._width()):
+            self._print(line)
 
-    def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+    def _print(self, *parts: str | Styled) -> None:
+        say(*parts, stream=self._stream)
 
     def _width(self) -> int:
         return max(20, min(shutil.get_terminal_size().columns, _WIDEST))
@@ -174,17 +180,16 @@ def _pulse(stream: TextIO, words: str) -> Iterator[None]:
     if not is_terminal(stream):
         yield
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=stream, highlight=False), transient=True) as bars:
+    with Progress(*columns, console=rich_console(stream), transient=True) as bars:
         bars.add_task(words, total=None)
         yield
 
 
-def _wrapped(words: Sequence[str], width: int) -> str:
-    """Return a command as it can be pasted into a shell, broken where the terminal ends."""
+def _wrapped(words: Sequence[str], width: int) -> list[str]:
+    """Return the lines of a command as it can be pasted into a shell, broken where the terminal ends."""
     from rich.cells import cell_len
 
     lines = ["$"]
@@ -193,7 +198,7 @@ def _wrapped(words: Sequence[str], width: int) -> str:
             lines[-1] += " \\"
             lines.append("   ")
         lines[-1] += f" {part}"
-    return "\n".join(lines)
+    return lines
 
 
 def _parts(words: Sequence[str]) -> Iterator[str]:

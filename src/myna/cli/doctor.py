@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from myna.cli.flags import COMMON, Common
-from myna.cli.terminal import emphasis
+from myna.cli.terminal import Styled, say
 
 
 def doctor(*, common: Common = COMMON) -> dict[str, Any]:
@@ -49,10 +48,11 @@ def _show(facts: dict[str, Any]) -> None:
     installed = [f"{name} {found}" for name, found in facts["libraries"].items() if found]
     rows.append(("Libraries", ", ".join(installed)))
     for name, value in rows:
-        print(f"{emphasis(f'{name:<13}', '1', sys.stdout)}{value}")
+        say(Styled(f"{name:<13}", "1"), value)
+    say()
     if facts["missing"]:
-        print(emphasis("\nMissing", "1", sys.stdout))
+        say(Styled("Missing", "1"))
         for line in facts["missing"]:
-            print(f"  {line}")
+            say(f"  {line}")
     else:
-        print("\nNothing is missing.")
+        say("Nothing is missing.")

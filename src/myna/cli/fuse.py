@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import MODEL, EngineName, ModelAndAdapter, base_model
+from myna.cli.terminal import say
 
 if TYPE_CHECKING:
     from myna.exporting.fusing import FuseResult
@@ -70,16 +72,16 @@ def show_fused(result: FuseResult) -> None:
     from myna.reports.words import byte_words
 
     for notice in result.notices:
-        print(f"Note: {notice}")
-    print(f"Fused {result.tensors} tensors into {result.folder} ({byte_words(result.bytes)}, {result.dtype})")
+        say(f"Note: {notice}")
+    say(f"Fused {result.tensors} tensors into {result.folder} ({byte_words(result.bytes)}, {result.dtype})")
     if result.agreement is not None:
-        print(
+        say(
             f"Checked: its logits differ from base with adapter by {result.agreement.difference:.1e}"
             f" at most, relative to the largest (allowed: {result.agreement.tolerance:.1e})"
         )
     if result.loss is not None:
-        print(
+        say(
             f"Tested: loss {result.loss.before:.4f} with base and adapter, {result.loss.after:.4f} fused"
             f" ({result.loss.rise:+.2%}, {result.loss.tokens:,} tokens)"
         )
-    print(f"Try it: myna generate --model {result.folder} --prompt …")
+    say(f"Try it: myna generate --model {shlex.quote(str(result.folder))} --prompt …")

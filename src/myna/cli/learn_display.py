@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from myna.cli import score_display, train_display
-from myna.cli.cells import visible
-from myna.cli.terminal import emphasis
+from myna.cli.terminal import Styled, say
 
 if TYPE_CHECKING:
     from myna.text2sql.learning import Change, LearnResult, Listener
@@ -39,7 +38,7 @@ def display(stream: TextIO) -> Iterator[Listener]:
             nonlocal told
             if isinstance(event, Stage):
                 shown.close()  # the bar of the stage before
-                print(f"{visible(event.text)} …", file=stream, flush=True)
+                say(f"{event.text} …", stream=stream)
                 if event.name == "training":
                     told = shown.enter_context(train_display.display(stream))
                 else:
@@ -55,14 +54,14 @@ def show_result(result: LearnResult, report: Path, stream: TextIO) -> None:
     sections = [_left_out(result), *(_changed(result, kind) for kind in _HEADINGS), _scores(result)]
     for lines in sections:
         if lines:
-            print(emphasis(lines[0], "1", stream), file=stream)
-            print("".join(f"{_line(each)}\n" for each in lines[1:]), file=stream)
+            say(Styled(lines[0], "1"), stream=stream)
+            for each in (*lines[1:], ""):
+                say(_line(each), stream=stream)
     for note in result.notes:
-        print(_line(f"Note: {note.removesuffix('.')}."), file=stream)
-    why = result.verdict.why
-    print(f"{emphasis(f'Kept the {result.verdict.kept} adapter:', '1', stream)} {why}.", file=stream)
+        say(_line(f"Note: {note.removesuffix('.')}."), stream=stream)
+    say(Styled(f"Kept the {result.verdict.kept} adapter:", "1"), f" {result.verdict.why}.", stream=stream)
     for name, value in (("Adapter", result.adapter), ("Changes", result.changes_file), ("Report", report)):
-        print(f"{emphasis(f'{name:<8}', '1', stream)} {value}", file=stream)
+        say(Styled(f"{name:<8}", "1"), f" {value}", stream=stream)
 
 
 def _left_out(result: LearnResult) -> list[str]:
@@ -117,5 +116,4 @@ def _first_line(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Return a text on one line that a terminal shows as it is."""
-    return visible(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
+from myna.cli.terminal import say
 from myna.cli.train_flags import RecipeFlags, overrides
 
 
@@ -50,7 +51,7 @@ def learning_curve(
 
     loaded = load_recipe(recipe, overrides(flags) if flags is not None else {})
     for notice in loaded.notices:
-        print(f"Note: {notice}", file=sys.stderr)
+        say(f"Note: {notice}", stream=sys.stderr)
     with display(sys.stdout) as listener:
         curve = study(
             loaded.recipe,

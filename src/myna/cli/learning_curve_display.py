@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from myna.cli import score_display, train_display
-from myna.cli.terminal import emphasis, is_terminal
+from myna.cli.terminal import Styled, draw, has_colours, is_terminal, say
 from myna.reports.words import byte_words, duration_words
 from myna.studies.curve import RULE, Point
 from myna.studies.learning_curve import Listener, Size, StudyEvent
@@ -43,10 +43,10 @@ class _Shown:
         match event:
             case Size():
                 what = f"{event.examples:,} examples" if event.examples else "The model as it is"
-                print(emphasis(f"{event.number}/{event.of}  {what}", "1", self._stream), file=self._stream, flush=True)
+                say(Styled(f"{event.number}/{event.of}  {what}", "1"), stream=self._stream)
             case Point():
                 self._end()
-                print(f"     {_line(event)}", file=self._stream, flush=True)
+                say(f"     {_line(event)}", stream=self._stream)
             case Progress():
                 self._to(Progress, score_display.display)(event)
             case _:
@@ -65,16 +65,22 @@ class _Shown:
 
 def show_curve(curve: LearningCurve, stream: TextIO) -> None:
     """Print the curve, its table and what it says."""
-    plot = _plot(curve.points, colour=emphasis("x", "1", stream) != "x")
+    plot = _plot(curve.points, colour=has_colours(stream))
     if plot:
-        print(f"\n{plot}", file=stream)
+        draw(f"\n{plot}", stream)
     heading = ("Examples", "%", "95 % interval", "training", "memory")
     rows = [_cells(point, curve.enough) for point in curve.points]
     lines = score_display.table(heading, rows, width=_width() if is_terminal(stream) else None)
-    print(f"\n{emphasis(lines[0], '1', stream)}", file=stream)
-    print("\n".join(lines[1:]), file=stream)
-    finding, rule = (textwrap.fill(text, _width()) for text in (curve.finding, RULE))
-    print(f"\n{emphasis(finding, '1', stream)}\n{rule}\nReport: {curve.report}", file=stream, flush=True)
+    say(stream=stream)
+    say(Styled(lines[0], "1"), stream=stream)
+    for line in lines[1:]:
+        say(line, stream=stream)
+    say(stream=stream)
+    for line in textwrap.wrap(curve.finding, _width()):
+        say(Styled(line, "1"), stream=stream)
+    for line in textwrap.wrap(RULE, _width()):
+        say(line, stream=stream)
+    say(f"Report: {curve.report}", stream=stream)
 
 
 def _line(point: Point) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from myna.databases.allowed import state_folder
+from myna.cli.terminal import read_line, read_typed_line, say
+from myna.foreign_text import visible
 
 _MOST_LINES = 1_000
 _DELIMITERS = " \t\n,.()=<>;"
@@ -54,7 +56,8 @@ class Completer:
     """Gives the words that begin with what was typed, as `readline` asks for them; letter case does not matter."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._words = sorted(dict.fromkeys(words), key=str.casefold)
+        # a name that a terminal would obey is not offered: readline writes names as they are
+        self._words = sorted({word for word in words if visible(word) == word}, key=str.casefold)
         self._found: list[str] = []
 
     def __call__(self, typed: str, number: int) -> str | None:
@@ -66,18 +69,20 @@ class Completer:
 
 
 def next_line(prompt: str) -> str | None:
-    """Return the next line from standard input, None when there is no more. Ctrl-C begins the line anew."""
+    """Return the next line from standard input, None when there is no more. Ctrl-C begins the line anew.
+
+    Raises `DataError` for what is not UTF-8.
+    """
     if not sys.stdin.isatty():
-        line = sys.stdin.readline()
-        return line.removesuffix("\n") if line else None
+        return read_line()
     while True:
         try:
-            return input(prompt)
+            return read_typed_line(prompt)
         except EOFError:
-            print()
+            say()
             return None
         except KeyboardInterrupt:
-            print()
+            say()
 
 
 def _keep(readline: Any, file: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from myna.cli.flags import COMMON, Common
-from myna.cli.terminal import emphasis
+from myna.cli.terminal import Styled, say, show_text
 
 if TYPE_CHECKING:
     from myna.models.info import ModelInfo
@@ -26,9 +27,10 @@ def get(model: str, /, *, revision: str | None = None, common: Common = COMMON) 
     from myna.models.getting import get as get_model
 
     result = get_model(model, revision=revision)
-    print(result.folder)
+    show_text(f"{result.folder}\n", sys.stdout)
     if result.layout == "mistral":
-        print(f"In Mistral's own layout; make it usable: myna model convert {result.folder} --to huggingface -o NEW")
+        command = shlex.join(["myna", "model", "convert", str(result.folder), "--to", "huggingface", "-o", "NEW"])
+        say(f"In Mistral's own layout; make it usable: {command}")
     return {**asdict(result), "folder": str(result.folder)}
 
 
@@ -64,9 +66,9 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         ("Adaptable", ""),
     ]
     for name, value in rows:
-        print(f"{emphasis(f'{name:<13}', '1', sys.stdout)}{value}".rstrip())
+        say(Styled(f"{name:<13}" if value else name, "1"), value)
     for path, (out, into) in facts.linear.items():
-        print(f"  {path}  {into} → {out}")
+        say(f"  {path}  {into} → {out}")
     return asdict(facts)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import Group, Parameter
 
 from myna.cli.flags import UsageError
+from myna.cli.terminal import say
 
 if TYPE_CHECKING:
     from myna.generation import LanguageModel
@@ -102,4 +103,4 @@ def say_other_base(model: str, adapter: Path | None) -> None:
     from myna.models.origin import other_base
 
     if adapter is not None and (difference := other_base(read_note(adapter), find(model))) is not None:
-        print(f"Note: {difference}.", file=sys.stderr)
+        say(f"Note: {difference}.", stream=sys.stderr)

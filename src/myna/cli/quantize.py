@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
+from myna.cli.terminal import say
 
 if TYPE_CHECKING:
     from myna.models.quantization import Packing
@@ -53,12 +55,12 @@ def quantize(
         model, output, bits=bits, group_size=group_size, keep=keep, overrides=overrides, dtype=dtype
     )
     if result.kept:
-        print(f"Kept as they are: {len(result.kept)} layers, such as {result.kept[0]}")
-    print(
+        say(f"Kept as they are: {len(result.kept)} layers, such as {result.kept[0]}")
+    say(
         f"Packed {result.layers} layers into {result.folder} ({byte_words(result.bytes)}, "
         f"{result.bits_per_weight:.2f} bits a weight with scales and all)"
     )
-    print(f"Train on it: myna train --model {result.folder} --data …")
+    say(f"Train on it: myna train --model {shlex.quote(str(result.folder))} --data …")
     return {**asdict(result), "folder": str(result.folder)}
 
 

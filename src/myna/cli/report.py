@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common
+from myna.cli.terminal import show_text
 
 
 def report(
@@ -29,5 +31,5 @@ def report(
     from myna.reports import write_report
 
     path = write_report(run, scores=scores or ())
-    print(path)
+    show_text(f"{path}\n", sys.stdout)
     return {"report": str(path)}

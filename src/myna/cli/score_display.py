@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from myna.cli.terminal import emphasis, is_terminal, show_text
+from myna.cli.terminal import Styled, is_terminal, rich_console, say
 
 if TYPE_CHECKING:
     from myna.text2sql.scoring import Listener, Progress, Rates, ScoreResult
@@ -31,12 +31,11 @@ def display(stream: TextIO) -> Iterator[Listener]:
     if not is_terminal(stream):
         yield _lines(stream)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Bars(*columns, console=Console(file=stream, highlight=False), transient=True) as bars:
+    with Bars(*columns, console=rich_console(stream), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def listener(event: Progress) -> None:
@@ -54,7 +53,7 @@ def _lines(stream: TextIO) -> Callable[[Progress], None]:
         tenth = 10 * event.done // event.total
         if tenth > shown.setdefault(event.stage, 0):
             shown[event.stage] = tenth
-            print(f"{_LABELS[event.stage]}: {event.done:,} of {event.total:,}", file=stream, flush=True)
+            say(f"{_LABELS[event.stage]}: {event.done:,} of {event.total:,}", stream=stream)
 
     return listener
 
@@ -80,12 +79,13 @@ def _show(result: ScoreResult, tables: Sequence[_Table | None], stream: TextIO) 
     for each in tables:
         if each is not None:
             lines = table(*each, width=width)
-            print(emphasis(lines[0], "1", stream), file=stream)
-            show_text("".join(f"{line}\n" for line in (*lines[1:], "")), stream)
+            say(Styled(lines[0], "1"), stream=stream)
+            for line in (*lines[1:], ""):
+                say(line, stream=stream)
     for note in result.notes:
-        show_text(f"Note: {note.removesuffix('.')}.\n", stream)
+        say(f"Note: {note.removesuffix('.')}.", stream=stream)
     if result.output is not None:
-        print(f"Results: {result.output} (score.json, answers.jsonl, wrong.md)", file=stream)
+        say(f"Results: {result.output} (score.json, answers.jsonl, wrong.md)", stream=stream)
 
 
 def _rates(rates: Rates) -> _Table:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from myna.cli.cells import visible
 from myna.cli.flags import COMMON, Common, UsageError
 from myna.cli.model_flags import Dtype, EngineName, recipe_of_run, say_other_base
-from myna.cli.terminal import emphasis, is_terminal
+from myna.cli.terminal import draw, emphasis, is_terminal, say
+from myna.foreign_text import visible
 
 if TYPE_CHECKING:
     from myna.evaluation import Score
@@ -116,9 +116,9 @@ def measure(
         listener=_follow if checkpoints else None,
         **settings,
     )
-    print(table(scores) if checkpoints else _sentence(scores[0]))
+    draw(table(scores) if checkpoints else _sentence(scores[0]), sys.stdout)
     if by is not None:
-        print(f"\n{_parts(scores, by)}")
+        draw(f"\n{_parts(scores, by)}", sys.stdout)
     return [score.as_dict() for score in scores] if checkpoints else scores[0].as_dict()
 
 
@@ -144,7 +144,7 @@ def _settings(source: Path | None, config: Path | None, adapter_path: Path | Non
 def _follow(score: Score) -> None:
     """Show on a terminal that it goes on; the table comes at the end, when the best is known."""
     if is_terminal(sys.stderr):
-        print(f"Iter {score.iteration}: Test loss {score.loss:.3f}", file=sys.stderr)
+        say(f"Iter {score.iteration}: Test loss {score.loss:.3f}", stream=sys.stderr)
 
 
 def table(scores: Sequence[Score]) -> str:

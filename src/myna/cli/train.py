@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from myna.cli.flags import COMMON, Common, UsageError
+from myna.cli.terminal import say
 from myna.cli.train_display import display, show_result
 from myna.cli.train_flags import RecipeFlags, flag_names, overrides, settings
 
@@ -54,7 +55,7 @@ def train(
     else:
         loaded = load_recipe(recipe or config, overrides(flags) if flags is not None else {})
         for notice in loaded.notices:
-            print(f"Note: {notice}", file=sys.stderr)
+            say(f"Note: {notice}", stream=sys.stderr)
         with display(sys.stdout) as listener:
             result = start_training(loaded.recipe, listener=listener)
     report = write_report(result.run)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from myna.cli.terminal import emphasis, is_terminal
+from myna.cli.terminal import Styled, draw, has_colours, is_terminal, rich_console, say
+from myna.foreign_text import visible
 from myna.training.events import (
     DataRead,
     Evaluation,
@@ -37,9 +38,7 @@ _GB = 1e9
 def display(stream: TextIO) -> Iterator[Listener]:
     """Give a listener that shows events on `stream` until the block ends."""
     if is_terminal(stream):
-        from rich.console import Console
-
-        with ProgressBar(Console(file=stream, highlight=False)).shown() as bar:
+        with ProgressBar(rich_console(stream)).shown() as bar:
             yield bar
     else:
         yield _lines(stream)
@@ -48,7 +47,7 @@ def display(stream: TextIO) -> Iterator[Listener]:
 def _lines(stream: TextIO) -> Listener:
     def listener(event: Event) -> None:
         if (line := line_for(event)) is not None:
-            print(line, file=stream, flush=True)
+            say(line, stream=stream)
 
     return listener
 
@@ -125,7 +124,7 @@ class ProgressBar:
                 self._live.update(self._with_figures(event))
                 return
         if (line := line_for(event)) is not None:
-            self._console.print(line, markup=False)
+            self._console.print(visible(line))
 
     def _with_figures(self, report: Report) -> Any:
         from rich.columns import Columns
@@ -152,10 +151,10 @@ def show_result(result: TrainResult, report: Path, stream: TextIO) -> None:
         [(event.iteration, event.train_loss) for event in record.reports],
         [(event.iteration, event.valid_loss) for event in record.evaluations],
         width=min(shutil.get_terminal_size().columns, 100),
-        colour=emphasis("x", "1", stream) != "x",
+        colour=has_colours(stream),
     )
     if plot:
-        print(f"\n{plot}", file=stream)
+        draw(f"\n{plot}", stream)
     rows = [("Iterations", f"{result.iterations}{' (stopped early)' if result.stopped_early else ''}")]
     if result.best is not None:
         rows.append(("Best", f"validation loss {result.best.valid_loss:.3f} at iteration {result.best.iteration}"))
@@ -165,9 +164,9 @@ def show_result(result: TrainResult, report: Path, stream: TextIO) -> None:
         ("Adapter", str(result.adapter)),
         ("Report", str(report)),
     ]
-    print(file=stream)
+    say(stream=stream)
     for name, value in rows:
-        print(f"{emphasis(f'{name:<12}', '1', stream)} {value}", file=stream)
+        say(Styled(f"{name:<12}", "1"), f" {value}", stream=stream)
 
 
 def loss_plot(

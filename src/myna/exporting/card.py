@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from myna.foreign_text import markdown
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
 from myna.models.layers import layer_index, path_in_layer
@@ -27,12 +28,12 @@ def model_card(name: str, files: ModelFiles, spec: AdapterSpec, note: Mapping[st
     rows = [("Base model", files.public_name), ("Architecture", files.architecture), *_settings(spec)]
     rows += [("Weights", dtype)]
     rows += [(_title(key), str(value)) for key, value in note.items() if _is_worth_telling(key, value)]
-    table = "\n".join(f"| {title} | {_cell(value)} |" for title, value in rows)
+    table = "\n".join(f"| {_cell(title)} | {_cell(value)} |" for title, value in rows)
     return (
         f"---\n{yaml.safe_dump(metadata, sort_keys=True, allow_unicode=True)}---\n\n"
-        f"# {name}\n\n"
-        f"{files.public_name}, fine-tuned; Myna fused the adapter into the base model, so that any program that reads "
-        "the Hugging Face layout can use it.\n\n"
+        f"# {markdown(name)}\n\n"
+        f"{markdown(files.public_name)}, fine-tuned; Myna fused the adapter into the base model, so that any program "
+        "that reads the Hugging Face layout can use it.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         "The licence of the base model applies to these weights too.\n"
     )
@@ -63,7 +64,7 @@ def _title(key: str) -> str:
 
 
 def _cell(value: str) -> str:
-    return " ".join(value.replace("|", r"\|").split())
+    return markdown(value).replace("|", r"\|")
 
 
 def _base_metadata(files: ModelFiles) -> Mapping[str, Any]:

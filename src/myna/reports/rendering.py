@@ -6,8 +6,7 @@ security policy forbids scripts and requests besides.
 
 from __future__ import annotations
 
-_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {127: 0x2421}
-"""Control characters, which HTML does not allow, and the pictures that stand for them."""
+from myna.foreign_text import visible
 
 
 def render(template: str, page: object) -> str:
@@ -26,8 +25,8 @@ def render(template: str, page: object) -> str:
 
 
 def _printable(value: object) -> object:
-    """Give text that any HTML file may hold; template code passes through."""
+    """Give text that any HTML file may hold and that no character in it reorders; template code passes through."""
     if type(value) is not str:
         return value
     whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.translate(_VISIBLE)
+    return visible(whole, keep="\n\t")

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from myna.foreign_text import markdown, visible
 from myna.runs import held_folder, write_file
 from myna.text2sql.scoring.causes import NO_SQL
 from myna.text2sql.scoring.journal import FILE as JOURNAL
@@ -84,7 +85,7 @@ def _listing(result: ScoreResult) -> Iterator[str]:
     """Yield the lines of `wrong.md`: every wrong answer, by cause."""
     yield f"# {len(result.wrong):,} wrong of {result.examples:,} answers"
     yield ""
-    yield f"{result.name} on {result.data}"
+    yield markdown(f"{result.name} on {result.data}")
     for cause, count in result.causes.items():
         yield ""
         yield f"## {cause}: {count:,}"
@@ -96,16 +97,16 @@ def _listing(result: ScoreResult) -> Iterator[str]:
 def _entry(answer: Answer) -> Iterator[str]:
     verdict = answer.verdict
     yield ""
-    yield f"### {answer.question.where} · {answer.question.facts.database}"
+    yield f"### {markdown(answer.question.where)} · {markdown(answer.question.facts.database)}"
     yield ""
-    yield _plain(answer.question.asked)
+    yield markdown(answer.question.asked[:_LONGEST])
     yield ""
     yield from _code(f"-- right\n{answer.question.facts.gold}\n-- answered\n{_answered(answer)}")
     others = [each for each in verdict.differences if each != verdict.cause]
     if others:
         yield f"\nAlso: {', '.join(others)}."
     if verdict.message:
-        yield f"\n{_plain(verdict.message)}"
+        yield f"\n{markdown(verdict.message)}"
     for name, result in (("Right", verdict.gold), ("Answered", verdict.predicted)):
         if result is not None:
             yield ""
@@ -124,7 +125,7 @@ def _code(text: str) -> Iterator[str]:
     """Yield a fenced block that nothing in `text` can end."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     yield f"{fence}sql"
-    yield text
+    yield visible(text, keep="\n\t")
     yield fence
 
 
@@ -141,9 +142,4 @@ def _table(name: str, result: Shown) -> Iterator[str]:
 
 
 def _cell(value: Any) -> str:
-    return "NULL" if value is None else _plain(str(value)).replace("|", "\\|")
-
-
-def _plain(text: str) -> str:
-    """Return `text` as one line of Markdown that can't become anything else."""
-    return re.sub(r"([\\`*_<\[#])", r"\\\1", " ".join(text[:_LONGEST].split()))
+    return "NULL" if value is None else markdown(str(value)).replace("|", "\\|")
