@@ -49,6 +49,23 @@ def json_text(value: object) -> str:
     return "".join(character if _is_harmless(character) else json.dumps(character)[1:-1] for character in text)
 
 
+def make_logs_visible() -> None:
+    """Make all that libraries log or warn of in this process `visible`: they repeat names of files and models."""
+    import logging
+    import warnings
+
+    if logging.getLogRecordFactory().__name__ == "VisibleRecord":
+        return
+
+    class VisibleRecord(logging.LogRecord):
+        def getMessage(self) -> str:  # noqa: N802
+            return visible(super().getMessage(), keep="\n\t")
+
+    logging.setLogRecordFactory(VisibleRecord)
+    given = warnings.formatwarning
+    warnings.formatwarning = lambda *warning: visible(given(*warning), keep="\n\t")
+
+
 def _with_bytes_read(text: str) -> str:
     """Return `text` with bytes of a file's name that the locale could not read as the UTF-8 that they are (PEP 383)."""
     try:

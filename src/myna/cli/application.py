@@ -19,6 +19,7 @@ from myna.cli.commands import GROUPS, SUBJECTS
 from myna.cli.flags import BadNews, UsageError
 from myna.cli.terminal import report_error, show_traceback, write_json
 from myna.errors import MynaError, ResourceError, did_you_mean
+from myna.foreign_text import make_logs_visible
 
 
 def build_app() -> App:
@@ -51,6 +52,7 @@ def _shown_default(value: Any) -> str | None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code. Ctrl-C and a closed pipe are the caller's."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
+    make_logs_visible()
     if (unknown := _unknown_command(arguments)) is not None:
         report_error("UsageError", unknown, as_json=as_json)
         return 2

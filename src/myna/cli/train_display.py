@@ -124,7 +124,9 @@ class ProgressBar:
                 self._live.update(self._with_figures(event))
                 return
         if (line := line_for(event)) is not None:
-            self._console.print(visible(line))
+            from rich.text import Text
+
+            self._console.print(Text(visible(line)))
 
     def _with_figures(self, report: Report) -> Any:
         from rich.columns import Columns

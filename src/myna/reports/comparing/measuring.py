@@ -32,6 +32,7 @@ from myna.engines.base import Engine
 from myna.errors import DataError, MynaError, PromptError, ResourceError
 from myna.evaluation import fixed_selection
 from myna.evaluation.testing import score_samples
+from myna.foreign_text import make_logs_visible
 from myna.generation import LanguageModel, load
 from myna.generation.language_model import Generation
 from myna.models.files import content_hash, find
@@ -53,6 +54,7 @@ def main() -> None:
     """Measure what comes in on standard input."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no measurement
+    make_logs_visible()
     order = Order.from_dict(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
 

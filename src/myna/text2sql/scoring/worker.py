@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from myna.errors import MynaError
+from myna.foreign_text import make_logs_visible
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.scoring.causes import NOT_JUDGED, because
 from myna.text2sql.scoring.opened import OpenDatabases
@@ -27,6 +28,7 @@ def main() -> None:
     """Judge what comes in on standard input."""
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no verdict
+    make_logs_visible()
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it tells of odd SQL, which is judged here anyway
     lines = iter(sys.stdin.buffer)
     setup = json.loads(next(lines))
