@@ -32,8 +32,8 @@ LONGEST_MESSAGE = 4_000
 """Characters of an error's message."""
 _LONGEST_VALUE = 120
 """Characters of a value in a message."""
-_END = 1_000
-"""Characters at the end of a long message that are kept: they say what to do."""
+_BEGINNING, _END = 2_900, 1_000
+"""Characters of a long message that are kept: what is wrong, and what to do. A cut message is not cut again."""
 
 QueryErrorKind: TypeAlias = Literal[
     "syntax",  # can't be parsed
@@ -150,8 +150,8 @@ def listing(names: Iterable[object], most: int = 12) -> str:
 
 
 def bounded(message: str) -> str:
-    """Return a whole message; of one over `LONGEST_MESSAGE` characters the beginning and the end."""
-    more = len(message) - LONGEST_MESSAGE
-    if more <= 0:
+    """Return a whole message, of one over `LONGEST_MESSAGE` characters the beginning and the end."""
+    if len(message) <= LONGEST_MESSAGE:
         return message
-    return f"{message[: LONGEST_MESSAGE - _END]} … ({more:,} characters left out) … {message[-_END:]}"
+    more = len(message) - _BEGINNING - _END
+    return f"{message[:_BEGINNING]} … ({more:,} characters left out) … {message[-_END:]}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from myna.data.records import USUAL_NAMES
-from myna.errors import DataError, did_you_mean
+from myna.errors import DataError, did_you_mean, excerpt, listing
 
 _ADDITION = "input"
 """Beside an instruction this column holds what the instruction is about; by itself it may be a prompt."""
@@ -65,7 +65,9 @@ def _spelt(path: Path, found: Sequence[str], told: Columns, name: str) -> str | 
     same = [candidate for candidate in found if candidate.casefold() == column.casefold()]
     if len(same) == 1:
         return same[0]
-    raise DataError(f"{path}: no column {column!r} for --{name}{did_you_mean(column, found)} (found: {_listed(found)})")
+    raise DataError(
+        f"{path}: no column {excerpt(column)} for --{name}{did_you_mean(column, found)} (found: {_listed(found)})"
+    )
 
 
 def _usual(path: Path, found: Sequence[str], name: str, told: Columns) -> str | None:
@@ -95,4 +97,4 @@ def _flags(names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:30]) + (" …" if len(names) > 30 else "")
+    return listing(names, 30)

@@ -17,7 +17,7 @@ from myna.builders.tables import Row, column_names, read_rows
 from myna.data.example import Example, Source
 from myna.data.records import Keys, read_line
 from myna.data.split import content_key
-from myna.errors import DataError
+from myna.errors import DataError, excerpt, listing
 from myna.text2sql.facts import SqlFacts
 
 _SUFFIXES = (".sqlite", ".db", ".sqlite3")
@@ -72,7 +72,7 @@ class TableExamples:
     def notes(self) -> list[str]:
         """Return what a person should know about the columns, a sentence each."""
         unread = [name for name in column_names(self._path) if name and name not in self.columns.used().values()]
-        notes = [f"{self._path}: columns that are not used: {', '.join(unread)}"] if unread else []
+        notes = [f"{self._path}: columns that are not used: {listing(unread, 30)}"] if unread else []
         if self.columns.database and self._databases is None:
             notes.append(f"{self._path}: where its databases are is not in data.json; scoring needs --databases FOLDER")
         return notes
@@ -137,14 +137,16 @@ def _text(cells: Mapping[str, Any], column: str | None) -> str:
     if isinstance(value, float) and math.isnan(value):  # how many tables say "nothing"
         return ""
     if isinstance(value, list | dict | tuple):
-        raise _UnusableError(f"{column!r} holds a list or an object, expected a text", "rows with no text in a cell")
+        raise _UnusableError(
+            f"{excerpt(column)} holds a list or an object, expected a text", "rows with no text in a cell"
+        )
     return json.dumps(value, default=str).strip('"')
 
 
 def _needed(cells: Mapping[str, Any], column: str | None) -> str:
     text = _text(cells, column)
     if not text.strip():
-        raise _UnusableError(f"{column!r} is empty", f"rows with an empty {column!r}")
+        raise _UnusableError(f"{excerpt(column)} is empty", f"rows with an empty {excerpt(column)}")
     return text
 
 
@@ -154,9 +156,9 @@ def _messages(cells: Mapping[str, Any], column: str) -> list[Any]:
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise _UnusableError(f"{column!r} is no JSON: {error}", "rows with no messages") from error
+            raise _UnusableError(f"{excerpt(column)} is no JSON: {error}", "rows with no messages") from error
     if not isinstance(value, list | tuple) or not value:
-        raise _UnusableError(f"{column!r} holds no list of messages", "rows with no messages")
+        raise _UnusableError(f"{excerpt(column)} holds no list of messages", "rows with no messages")
     plain: list[Any] = json.loads(json.dumps(value, default=str))  # Parquet's own types become text
     return plain
 
@@ -165,4 +167,4 @@ def _database(folder: Path, name: str) -> Path:
     for path in (folder / part for suffix in _SUFFIXES for part in (f"{name}{suffix}", f"{name}/{name}{suffix}")):
         if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
             return path.resolve()
-    raise _UnusableError(f"no database {name!r} in {folder}", "rows whose database is missing")
+    raise _UnusableError(f"no database {excerpt(name)} in {folder}", "rows whose database is missing")

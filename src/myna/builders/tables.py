@@ -20,7 +20,7 @@ from typing import Any, Literal, TextIO
 from myna.builders.decoding import open_text
 from myna.data.lines import MAX_LINE_BYTES
 from myna.data.records import RecordError, read_record
-from myna.errors import DataError, MissingDependency
+from myna.errors import DataError, MissingDependency, excerpt
 
 _DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE_CHARACTERS = 2**16
@@ -119,7 +119,7 @@ def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
         raise DataError(f"{path}:1: no column names; the first line must hold them")
     repeated = next((name for name in header if name and header.count(name) > 1), None)
     if repeated is not None:
-        raise DataError(f"{path}:1: two columns are called {repeated!r}; give them different names")
+        raise DataError(f"{path}:1: two columns are called {excerpt(repeated)}; give them different names")
     return header
 
 

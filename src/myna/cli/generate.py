@@ -15,7 +15,7 @@ from myna.cli.model_flags import MACHINE, MODEL, Machine, ModelAndAdapter, load_
 from myna.cli.sampling_flags import SAMPLING, SamplingChoice, speed_lines
 from myna.cli.terminal import draw, read_all, say, show_text
 from myna.data.lines import split_lines
-from myna.errors import DataError
+from myna.errors import DataError, listing
 from myna.foreign_text import json_text
 
 if TYPE_CHECKING:
@@ -128,4 +128,4 @@ def _json_prompt(line: str, where: str) -> Prompt:
     messages = found.get("messages")
     if isinstance(messages, list) and messages and all(isinstance(message, dict) for message in messages):
         return messages
-    raise DataError(f'{where}: no "prompt" (text) or "messages" (a list) key (found: {", ".join(found) or "none"})')
+    raise DataError(f'{where}: no "prompt" (text) or "messages" (a list) key (found: {listing(found) or "none"})')

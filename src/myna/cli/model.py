@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from myna.cli.flags import COMMON, Common
 from myna.cli.terminal import Styled, say, show_text
+from myna.errors import cut
 
 if TYPE_CHECKING:
     from myna.models.info import ModelInfo
+
+
+_LONGEST = 500
+"""Characters of a line that tells what a model's files say."""
 
 
 def get(model: str, /, *, revision: str | None = None, common: Common = COMMON) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def info(model: str, /, *, common: Common = COMMON) -> dict[str, Any]:
         ("Adaptable", ""),
     ]
     for name, value in rows:
-        say(Styled(f"{name:<13}" if value else name, "1"), value)
+        say(Styled(f"{name:<13}" if value else name, "1"), cut(value, _LONGEST))
     for path, (out, into) in facts.linear.items():
         say(f"  {path}  {into} → {out}")
     return asdict(facts)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.records import Keys
-from myna.errors import DataError, MissingDependency, MynaError, did_you_mean
+from myna.errors import DataError, MissingDependency, MynaError, did_you_mean, excerpt, listing
 from myna.runs import write_folder
 
 _SPLITS = {"train": "train[:80%]", "valid": "train[-10%:]", "test": None}
@@ -65,7 +65,9 @@ def _check(entry: Mapping[str, Any]) -> None:
     known = [*_OTHER_KEYS, *_FEATURES]
     for key in entry:
         if key not in known:
-            raise DataError(f"hf_dataset: unknown key {key!r}{did_you_mean(key, known)}; known: {', '.join(known)}")
+            raise DataError(
+                f"hf_dataset: unknown key {excerpt(key)}{did_you_mean(key, known)}; known: {', '.join(known)}"
+            )
     if not isinstance(entry.get("path"), str):
         raise DataError("hf_dataset: needs a path, the id of a data set or a folder with one")
     if (entry.get("config") or {}).get("trust_remote_code"):
@@ -120,7 +122,7 @@ def _load(entry: Mapping[str, Any], split: str) -> Any:
     except MynaError:
         raise
     except Exception as error:  # the library raises whatever its readers, file systems and the network raise
-        raise DataError(f"hf_dataset: {entry['path']}, split {split!r} can't be loaded: {error}") from error
+        raise DataError(f"hf_dataset: {entry['path']}, split {excerpt(split)} can't be loaded: {error}") from error
 
 
 def _columns(entry: Mapping[str, Any], found: Sequence[str]) -> dict[str, str]:
@@ -133,6 +135,6 @@ def _columns(entry: Mapping[str, Any], found: Sequence[str]) -> dict[str, str]:
             return kept | {named[key]: key for key in wanted}
     raise DataError(
         f"hf_dataset: {entry['path']} has no column for messages, prompt with completion, or text "
-        f"(found: {', '.join(found)}); name them with prompt_feature and completion_feature, chat_feature "
+        f"(found: {listing(found)}); name them with prompt_feature and completion_feature, chat_feature "
         "or text_feature"
     )

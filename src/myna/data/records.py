@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 from myna.data.example import Example, Message, Source
-from myna.errors import DataError, did_you_mean
+from myna.errors import DataError, did_you_mean, listing
 
 USUAL_NAMES = {
     "prompt": ("question", "instruction", "query", "input", "problem", "user"),
@@ -21,6 +22,9 @@ USUAL_NAMES = {
     "text": ("content", "body", "document"),
 }
 """What other people's files call these keys: for the suggestion in an error, and for builders that find columns."""
+
+_LOOKED_AT = 50
+"""Keys of a record that are looked at for a misspelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _messages(value: Any, key: str) -> tuple[Message, ...]:
     roles = [message["role"] for message in value]
     if "assistant" not in roles:
         raise RecordError(
-            f'"{key}" has no assistant message to learn (roles found: {", ".join(dict.fromkeys(roles))}); '
+            f'"{key}" has no assistant message to learn (roles found: {listing(dict.fromkeys(roles))}); '
             "roles are system, user, assistant, tool"
         )
     if roles[0] == "assistant":
@@ -147,7 +151,7 @@ def _message_problem(message: Any) -> str | None:
     role, calls = message.get("role"), message.get("tool_calls")
     if not isinstance(role, str):
         rename = "; rename them to role and content" if {"from", "value"} <= message.keys() else ""
-        return f'needs a "role" that is a string (keys found: {", ".join(message)}{rename})'
+        return f'needs a "role" that is a string (keys found: {listing(message)}{rename})'
     if calls and not (isinstance(calls, list) and all(isinstance(call, Mapping) for call in calls)):
         return f'has "tool_calls" that must be a list of objects, found {_kind(calls)}'
     if role == "assistant" and calls:
@@ -158,7 +162,7 @@ def _message_problem(message: Any) -> str | None:
 def _content_problem(message: Mapping[str, Any], role: str) -> str | None:
     content = message.get("content")
     if content is None:
-        return f'has no "content" (keys found: {", ".join(message)})'
+        return f'has no "content" (keys found: {listing(message)})'
     if isinstance(content, list):
         if not all(isinstance(part, Mapping) for part in content):
             return 'has a "content" list whose parts must be objects such as {"type": "text", "text": …}'
@@ -171,11 +175,11 @@ def _content_problem(message: Mapping[str, Any], role: str) -> str | None:
 
 def _missing(record: Mapping[str, Any], keys: Keys) -> str:
     expected = f'no "{keys.messages}", "{keys.prompt}" with "{keys.completion}", or "{keys.text}" key'
-    found = ", ".join(record) if record else "none"
+    found = listing(record) or "none"
     flags = [f"--{name}-key {key}" for name, key in _suggestions(record, keys).items()]
     if flags:
         return f"{expected} (found: {found}); map them with {' '.join(flags)}"
-    misspelt = next((hint for key in record if (hint := did_you_mean(key, _names(keys)))), "")
+    misspelt = next((hint for key in islice(record, _LOOKED_AT) if (hint := did_you_mean(key, _names(keys)))), "")
     return f"{expected} (found: {found}){misspelt}; map yours with --prompt-key and --completion-key"
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from myna.data.folder import Examples, Keys, open_split
 from myna.engines import choose
 from myna.engines.base import Model
-from myna.errors import AdapterError, DataError, RunError
+from myna.errors import AdapterError, DataError, RunError, excerpt
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
 from myna.models.adapters import read_adapter, read_note
 from myna.models.files import ModelFiles, find
@@ -153,8 +153,8 @@ def noted_keys(adapter: Path, note: Mapping[str, Any]) -> Keys:
     named, known = note.get("keys", {}), [field.name for field in fields(Keys)]
     if not isinstance(named, dict) or any(name not in known or not isinstance(key, str) for name, key in named.items()):
         raise AdapterError(
-            f'{adapter}: myna.json says "keys": {named!r}, expected what the data has for {", ".join(known)}, such as '
-            '{"prompt": "question"}; correct it there, or take it out'
+            f'{adapter}: myna.json says "keys": {excerpt(named)}, expected what the data has for {", ".join(known)}, '
+            'such as {"prompt": "question"}; correct it there, or take it out'
         )
     return Keys(**named)
 
@@ -198,7 +198,7 @@ def _examples(store: SampleStore, indices: Sequence[int]) -> int:
 def _values(examples: Examples, key: str) -> dict[int, str]:
     found = dict(examples.values(key))
     if not any(value is not None for value in found.values()):
-        raise DataError(f"{examples.path}: no line has the key {key!r}, by which the loss was to be told")
+        raise DataError(f"{examples.path}: no line has the key {excerpt(key)}, by which the loss was to be told")
     return {line: "(none)" if value is None else str(value) for line, value in found.items()}
 
 

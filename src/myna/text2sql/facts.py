@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.example import Example
-from myna.errors import DataError
+from myna.errors import DataError, excerpt
 
 NOTE = "data.json"
 """Says how a data folder was made."""
@@ -46,9 +46,13 @@ class SqlFacts:
         if facts is None:
             return None
         if not isinstance(facts.get("gold"), str) or not facts["gold"]:
-            raise DataError(f'{example.source}: "sql" needs a "gold" that is a text, found {facts.get("gold")!r}')
+            raise DataError(
+                f'{example.source}: "sql" needs a "gold" that is a text, found {excerpt(facts.get("gold"))}'
+            )
         if not isinstance(facts.get("database", ""), str):
-            raise DataError(f'{example.source}: the "database" of "sql" must be a name, found {facts["database"]!r}')
+            raise DataError(
+                f'{example.source}: the "database" of "sql" must be a name, found {excerpt(facts["database"])}'
+            )
         line = facts.get("line")
         query = facts.get("query")
         return cls(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from myna.databases.schema import Column, Schema, Table
-from myna.errors import QueryError
+from myna.errors import QueryError, excerpt, listing
 from myna.text2sql.grammar import literal_text
 from myna.text2sql.identifiers import identifier, table_identifier
 from myna.text2sql.syntax import parse_query
@@ -100,7 +100,7 @@ class _Surface:
         name = ".".join(part.name for part in node.parts)
         found = self._exactly.get(name) or self._tables.get(name.casefold())
         if found is None:
-            raise QueryError(f"no table {name!r} (tables: {', '.join(sorted(self._tables))})", "unknown table")
+            raise QueryError(f"no table {excerpt(name)} (tables: {listing(sorted(self._tables))})", "unknown table")
         return found
 
     def literal(self, node: exp.Expr) -> str | None:
@@ -252,8 +252,8 @@ class _SelectSurface:
             column = source.column(node.name)
             if column is not None:
                 return source, column
-        tables = ", ".join(source.table.name for source in self._sources)
-        raise QueryError(f"no column {node.sql()!r} in {tables}", "unknown column")
+        tables = listing(source.table.name for source in self._sources)
+        raise QueryError(f"no column {excerpt(node.sql())} in {tables}", "unknown column")
 
     def _column(self, node: exp.Expr) -> str:
         source, column = self._resolve(node)
@@ -273,7 +273,7 @@ class _SelectSurface:
         for source in self._sources:
             if source.called.casefold() == node.table.casefold():
                 return f"{source.alias}.*" if source.alias else "*"
-        raise QueryError(f"no table {node.table!r} in this query", "unknown table")
+        raise QueryError(f"no table {excerpt(node.table)} in this query", "unknown table")
 
     def _key(self, node: exp.Expr) -> str:
         if isinstance(node, exp.Column) and not node.table and node.name.casefold() in self._aliases:

@@ -15,7 +15,7 @@ from myna.builders.decoding import decode
 from myna.builders.lengths import estimated_tokens, exact_tokens
 from myna.builders.sides import Shares, key_of
 from myna.builders.writer import Built, FolderWriter, new_data_folder
-from myna.errors import DataError
+from myna.errors import DataError, excerpt
 from myna.models.files import locate_tokenizer
 from myna.prompts.builder import PromptBuilder
 
@@ -57,7 +57,7 @@ def build_articles(
     shares = Shares(valid_share, test_share)
     listed = [found for found in list_articles(source, marker) if _may_match(found, match)]
     if not listed:
-        raise DataError(f"{source}: no article matches {match!r} in title or path; try a shorter --match")
+        raise DataError(f"{source}: no article matches {excerpt(match)} in title or path; try a shorter --match")
     facts = {
         "builder": "articles",
         "path": str(source),

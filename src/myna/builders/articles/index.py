@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from myna.builders.articles.cleaning import bare_title
 from myna.builders.articles.markdown import read_inline
 from myna.builders.decoding import decode
-from myna.errors import DataError
+from myna.errors import DataError, excerpt
 
 SUFFIXES = (".md", ".markdown", ".mdx", ".mkd")
 USUAL_MARKERS = ("所有文档如下",)
@@ -125,7 +125,9 @@ def _after_marker(lines: list[str], index: Path, marker: str | None) -> Iterator
     markers = (marker,) if marker is not None else USUAL_MARKERS
     at = next((at for at, line in enumerate(lines) if any(text in line for text in markers)), None)
     if at is None and marker is not None:
-        raise DataError(f"{index}: no line holds the marker {marker!r}; give the text of the line above the index")
+        raise DataError(
+            f"{index}: no line holds the marker {excerpt(marker)}; give the text of the line above the index"
+        )
     start = 0 if at is None else at + 1
     return iter(list(enumerate(lines, start=1))[start:])
 

@@ -28,7 +28,7 @@ from typing import Any
 import yaml
 
 from myna.databases import Column, Schema
-from myna.errors import DataError, did_you_mean
+from myna.errors import DataError, cut, did_you_mean, excerpt, listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,12 @@ class _Reader:
         if entry is None:
             return {}
         if not isinstance(entry, dict):
-            raise self._error(place, f"expected a mapping{f' with {_listed(keys)}' if keys else ''}, found {entry!r}")
+            raise self._error(
+                place, f"expected a mapping{f' with {_listed(keys)}' if keys else ''}, found {excerpt(entry)}"
+            )
         if unknown := [key for key in entry if keys and key not in keys]:
             guess = did_you_mean(str(unknown[0]), keys or ())
-            raise self._error(place, f"unknown key {unknown[0]!r}{guess} (expected {_listed(keys or ())})")
+            raise self._error(place, f"unknown key {excerpt(unknown[0])}{guess} (expected {_listed(keys or ())})")
         return entry
 
     def known(self, name: str, known: Iterable[str], place: str, what: str) -> str:
@@ -111,8 +113,7 @@ class _Reader:
         near = did_you_mean(name.casefold(), [candidate.casefold() for candidate in names])
         for candidate in names:
             near = near.replace(f"'{candidate.casefold()}'", repr(candidate))
-        shown = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
-        raise self._error(place, f"the database has no {what} {name!r}{near} (it has: {shown})")
+        raise self._error(place, f"the database has no {what} {excerpt(name)}{near} (it has: {listing(names)})")
 
     def table(self, entry: Any, place: str, columns: Iterable[Column]) -> TableGlossary:
         fields = self.mapping(entry, place, ("names", "columns"))
@@ -133,14 +134,17 @@ class _Reader:
             for name in values[key]:
                 other = taken.setdefault(name.casefold(), key)
                 if other != key:
-                    raise self._error(place, f"{name!r} is called both {other} and {key}; give each value its own name")
+                    raise self._error(
+                        place,
+                        f"{excerpt(name)} is called both {cut(other)} and {cut(key)}; give each value its own name",
+                    )
         return ColumnGlossary(self.names(fields.get("names"), f"{place}: names"), values)
 
     def names(self, entry: Any, place: str) -> tuple[str, ...]:
         listed = [] if entry is None else entry if isinstance(entry, list) else [entry]
         for name in listed:
             if not isinstance(name, str) or not name.strip():
-                raise self._error(place, f"expected names, found {name!r}; put numbers and yes/no in quotes")
+                raise self._error(place, f"expected names, found {excerpt(name)}; put numbers and yes/no in quotes")
         return tuple(dict.fromkeys(" ".join(name.split()) for name in listed))
 
     def _error(self, place: str, message: str) -> DataError:

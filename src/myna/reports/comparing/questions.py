@@ -15,7 +15,7 @@ from myna.data.example import Example, Message, Source
 from myna.data.folder import Keys, open_split
 from myna.data.records import RecordError, read_line, read_record
 from myna.databases import Database
-from myna.errors import DatabaseError, DataError
+from myna.errors import DataError, DatabaseError, listing
 from myna.evaluation import fixed_selection
 from myna.models.files import expanded
 from myna.text2sql.facts import SqlFacts, named_databases
@@ -123,7 +123,7 @@ def _json_question(content: bytes, keys: Keys, source: Source) -> Listed:
     if not isinstance(asked, str) or not isinstance(gold, str):
         raise DataError(
             f'{source}: expected {{"question": TEXT, "gold": SQL}} or an example as in a data folder '
-            f"(found: {', '.join(map(str, record)) or 'nothing'})"
+            f"(found: {listing(record) or 'nothing'})"
         )
     return _bare(asked, gold, source)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from myna.data.example import Source
 from myna.databases import Database, Limits
 from myna.databases.allowed import shown_place
-from myna.errors import DatabaseError
+from myna.errors import DatabaseError, excerpt
 from myna.text2sql.asking.changes import changes_since_training, described
 from myna.text2sql.comparison import is_ordered, same_result
 from myna.text2sql.facts import SqlFacts
@@ -119,7 +119,7 @@ def _reason_against(correction: Correction, database: Database) -> str | None:
             return None
     except DatabaseError as error:
         return str(error)
-    return f"its messages answer {answer!r}, which gives other rows than its gold SQL"
+    return f"its messages answer {excerpt(answer)}, which gives other rows than its gold SQL"
 
 
 def _lesson(correction: Correction, name: str, database: Database) -> Lesson:

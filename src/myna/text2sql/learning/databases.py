@@ -12,7 +12,7 @@ from pathlib import Path
 
 from myna.databases.address import Address
 from myna.databases.allowed import allow, place_in_corrections, place_in_data, shown_place
-from myna.errors import DatabaseError, DataError, did_you_mean
+from myna.errors import DataError, DatabaseError, did_you_mean, excerpt
 from myna.text2sql.facts import NOTE, named_databases
 from myna.text2sql.scoring.questions import find_database
 
@@ -96,16 +96,16 @@ class KnownDatabases:
         """
         if name not in self.places:
             raise DataError(
-                f"{where}: the database {name!r} is not in the data's data.json{did_you_mean(name, self.places)}; name "
-                "the folder that has it: --databases FOLDER"
+                f"{where}: the database {excerpt(name)} is not in the data's data.json"
+                f"{did_you_mean(name, self.places)}; name the folder that has it: --databases FOLDER"
             )
         if name in self._refused:
             raise DatabaseError(f"{where}: {self._refused[name]}")
         place = self.places[name]
         if "://" not in place and not os.path.exists(place):
             raise DataError(
-                f"{where}: its database {name!r} should be at {place}, where nothing is; name the folder that has it: "
-                "--databases FOLDER"
+                f"{where}: its database {excerpt(name)} should be at {place}, where nothing is; name the folder that "
+                "has it: --databases FOLDER"
             )
 
     def in_words(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from myna.data.example import Message, Source
 from myna.data.lines import Line, LineFile, line_content
 from myna.data.records import Keys, RecordError, read_line, read_record
-from myna.errors import DataError
+from myna.errors import DataError, excerpt, listing
 from myna.text2sql.facts import SqlFacts
 
 _KEYS = ("messages", "sql", "correction")
@@ -71,7 +71,7 @@ def _correction(line: Line, path: Path) -> Correction:
     for key in _KEYS:
         if key not in record:
             raise DataError(
-                f'{source}: no "{key}" key (found: {", ".join(record) or "none"}), so this is no line of corrections; '
+                f'{source}: no "{key}" key (found: {listing(record) or "none"}), so this is no line of corrections; '
                 f"expected {', '.join(_KEYS)}, as myna ask writes them with \\good and \\fix"
             )
     example = read_line(content, Keys(), source)
@@ -94,7 +94,9 @@ def _question(note: object, source: Source) -> str:
 def _conversation(messages: Sequence[Message], source: Source) -> tuple[Message, ...]:
     last = messages[-1]
     if last["role"] != "assistant" or not isinstance(last.get("content"), str):
-        raise DataError(f'{source}: "messages" must end with the assistant\'s SQL, found a message of {last["role"]!r}')
+        raise DataError(
+            f'{source}: "messages" must end with the assistant\'s SQL, found a message of {excerpt(last["role"])}'
+        )
     return tuple(messages)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.errors import DataError
+from myna.errors import DataError, listing
 
 ANSWER_KEYS = ("sql", "prediction", "predicted", "text", "answer", "completion", "response", "output")
 """Keys under which a JSON line may hold its answer; the first one that is there counts."""
@@ -108,7 +108,7 @@ def _answer_in(record: Any, where: str) -> str:
     found = record if isinstance(record, dict) else {}
     key = next((key for key in ANSWER_KEYS if key in found), None)
     if key is None:
-        keys = ", ".join(found) or "none"
+        keys = listing(found) or "none"
         raise DataError(f"{where}: none of the keys {', '.join(ANSWER_KEYS)} is there (found: {keys})")
     answer = found[key]
     if answer is not None and not isinstance(answer, str):

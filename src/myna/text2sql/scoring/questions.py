@@ -20,7 +20,7 @@ from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
 from myna.databases.allowed import path_in_data, place_in_data
 from myna.data.lines import split_lines
-from myna.errors import DataError, did_you_mean
+from myna.errors import DataError, did_you_mean, excerpt
 from myna.evaluation import fixed_selection
 from myna.text2sql.facts import NOTE, SqlFacts, named_databases, official_folder
 from myna.text2sql.scoring.places import Place
@@ -138,7 +138,7 @@ def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | No
     if name not in named:
         looked = f"neither in {databases} nor in data.json" if databases is not None else "not in data.json"
         raise DataError(
-            f"{where}: the database {name!r} is {looked}{did_you_mean(name, named)}; "
+            f"{where}: the database {excerpt(name)} is {looked}{did_you_mean(name, named)}; "
             "name the folder that has it: --databases FOLDER"
         )
     place = place_in_data(named[name], data, where=f"{data / NOTE}: the database {name!r}")
@@ -146,8 +146,8 @@ def _place(name: str, data: Path, named: Mapping[str, str], databases: Path | No
         return Place(place)
     if not os.path.exists(place):
         raise DataError(
-            f"{where}: its database {name!r} should be at {place}, where nothing is; build the data folder again, or "
-            "name the folder that has it: --databases FOLDER"
+            f"{where}: its database {excerpt(name)} should be at {place}, where nothing is; build the data folder "
+            "again, or name the folder that has it: --databases FOLDER"
         )
     return Place(place, _official(data, name))
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from myna.data.example import Source
 from myna.data.lines import MAX_LINE_BYTES, LineFile
-from myna.errors import DataError
+from myna.errors import DataError, cut, excerpt
 
 AGGREGATES = ("", "MAX", "MIN", "COUNT", "SUM", "AVG")
 OPERATORS = ("=", ">", "<")
@@ -84,7 +84,7 @@ class WikiSQLQuery:
             raise DataError('expected a "table_id" that is a text and an object with "sel", "agg" and "conds"')
         conditions = sql.get("conds")
         if not isinstance(conditions, list | tuple):
-            raise DataError(f'"conds" must be a list of [column, operator, value], found {conditions!r:.80}')
+            raise DataError(f'"conds" must be a list of [column, operator, value], found {excerpt(conditions)}')
         return cls(
             table_id,
             _number(sql.get("sel"), '"sel"', None),
@@ -133,11 +133,11 @@ def parse_table(content: bytes | None, source: Source) -> WikiSQLTable:
         record = _record(content)
         name, header, types, rows = (record.get(key) for key in ("id", "header", "types", "rows"))
         if not isinstance(name, str) or not name.strip() or _CONTROL.search(name):
-            raise DataError(f'a table needs an "id" that is a text, found {name!r:.80}')
+            raise DataError(f'a table needs an "id" that is a text, found {excerpt(name)}')
         if not isinstance(header, list) or not header or not all(isinstance(text, str) for text in header):
-            raise DataError(f'table {name}: "header" must be a list of texts, found {header!r:.80}')
+            raise DataError(f'table {cut(name)}: "header" must be a list of texts, found {excerpt(header)}')
         if not isinstance(types, list) or len(types) != len(header) or not set(map(str, types)) <= {"text", "real"}:
-            raise DataError(f'table {name}: "types" must say text or real for each of {len(header)} columns')
+            raise DataError(f'table {cut(name)}: "types" must say text or real for each of {len(header)} columns')
         return WikiSQLTable(name, tuple(header), tuple(types), _rows(rows, name, len(header)))
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
@@ -149,7 +149,7 @@ def parse_question(content: bytes | None, source: Source) -> WikiSQLQuestion:
         record = _record(content)
         question = record.get("question")
         if not isinstance(question, str) or not question.strip():
-            raise DataError(f'expected a "question" that is a text, found {question!r:.80}')
+            raise DataError(f'expected a "question" that is a text, found {excerpt(question)}')
         return WikiSQLQuestion(question, WikiSQLQuery.of(record.get("table_id"), record.get("sql")), source.line)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
@@ -167,35 +167,37 @@ def _record(content: bytes | None) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"not a JSON object in UTF-8 ({error})") from error
     if not isinstance(record, dict):
-        raise DataError(f"expected a JSON object, found {record!r:.80}")
+        raise DataError(f"expected a JSON object, found {excerpt(record)}")
     return record
 
 
 def _rows(rows: Any, table: str, width: int) -> Sequence[Sequence[Cell]]:
     if not isinstance(rows, list):
-        raise DataError(f'table {table}: "rows" must be a list of rows, found {rows!r:.80}')
+        raise DataError(f'table {cut(table)}: "rows" must be a list of rows, found {excerpt(rows)}')
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, list) or len(row) != width:
-            raise DataError(f"table {table}: row {number} must be a list of {width} cells, found {row!r:.80}")
+            raise DataError(f"table {cut(table)}: row {number} must be a list of {width} cells, found {excerpt(row)}")
         if not set(map(type, row)) <= {str, int, float, type(None)}:
-            raise DataError(f"table {table}: row {number} has a cell that is no text, number or null: {row!r:.80}")
+            raise DataError(
+                f"table {cut(table)}: row {number} has a cell that is no text, number or null: {excerpt(row)}"
+            )
     return rows
 
 
 def _number(value: Any, name: str, end: int | None) -> int:
     if type(value) is not int or value < 0 or (end is not None and value >= end):
         expected = "a column number from 0" if end is None else f"a number from 0 to {end - 1}"
-        raise DataError(f"{name} must be {expected}, found {value!r:.80}")
+        raise DataError(f"{name} must be {expected}, found {excerpt(value)}")
     return value
 
 
 def _condition(condition: Any) -> Condition:
     if not isinstance(condition, list | tuple) or len(condition) != 3:
-        raise DataError(f"a condition must be [column, operator, value], found {condition!r:.80}")
+        raise DataError(f"a condition must be [column, operator, value], found {excerpt(condition)}")
     column, operator, value = condition
     usable = type(value) in (str, int) or (type(value) is float and math.isfinite(value))
     if not usable or (isinstance(value, str) and "\0" in value):
-        raise DataError(f"a condition's value must be a text or a number, found {value!r:.80}")
+        raise DataError(f"a condition's value must be a text or a number, found {excerpt(value)}")
     return (
         _number(column, "a condition's column", None),
         _number(operator, "a condition's operator", len(OPERATORS)),

@@ -19,7 +19,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from myna.databases.query import Result
-from myna.errors import QueryError
+from myna.errors import QueryError, excerpt
 from myna.text2sql.identifiers import quoted
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Value, WikiSQLQuery, WikiSQLTable
 from myna.text2sql.wikisql.writing import quote_value
@@ -79,7 +79,7 @@ def _literal(value: Value, kind: str) -> str:
             return _float_literal(_number_in(value))
         return quote_value(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise QueryError(f"{value} is no number that SQLite can hold; expected one of 64 bits", "database")
+        raise QueryError(f"{excerpt(value)} is no number that SQLite can hold; expected one of 64 bits", "database")
     return _float_literal(value) if isinstance(value, float) else quote_value(value)
 
 
@@ -89,7 +89,7 @@ def _number_in(text: str) -> float:
     except (InvalidOperation, ValueError):  # ValueError: a signalling NaN
         found = _NUMBER.findall(text)
     if not found:
-        raise QueryError(f"a real column is compared with {text!r}, which holds no number", "database")
+        raise QueryError(f"a real column is compared with {excerpt(text)}, which holds no number", "database")
     return float(found[0])
 
 

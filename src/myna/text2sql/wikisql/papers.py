@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from myna.errors import QueryError, did_you_mean
+from myna.errors import QueryError, did_you_mean, excerpt
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Condition, Value, WikiSQLQuery, WikiSQLTable
 
 _SHOWN = 300
@@ -103,4 +103,4 @@ def _no_table(text: str, table: WikiSQLTable) -> QueryError:
         return QueryError(
             f"expected WHERE or the end after FROM {table.id}, found {text[named.end() :][:80]!r}", "syntax"
         )
-    return QueryError(f"there is no table {named[1]!r}, expected {table.id!r}", "unknown table")
+    return QueryError(f"there is no table {excerpt(named[1])}, expected {excerpt(table.id)}", "unknown table")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from myna.errors import QueryError
+from myna.errors import QueryError, excerpt
 from myna.text2sql.syntax import parse_query
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Condition, Value, WikiSQLQuery, WikiSQLTable
 from myna.text2sql.wikisql.papers import unknown_column
@@ -47,9 +47,9 @@ def _names(origin: exp.Expr | None, table: WikiSQLTable) -> set[str]:
     """Return what may stand before a column's name; raise when the query is not on this table alone."""
     source = origin.this if origin is not None else None
     if not isinstance(source, exp.Table):
-        raise _beyond(f"FROM one table, {table.id!r}")
+        raise _beyond(f"FROM one table, {excerpt(table.id)}")
     if source.name.casefold() != table.id.casefold():
-        raise QueryError(f"there is no table {source.name!r}, expected {table.id!r}", "unknown table")
+        raise QueryError(f"there is no table {excerpt(source.name)}, expected {excerpt(table.id)}", "unknown table")
     if source.args.get("joins"):
         raise _beyond("no JOIN")
     return {"", source.alias_or_name.casefold()}
