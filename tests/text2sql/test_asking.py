@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from myna.databases import Database, Limits
+from myna.databases import Database, Limits, Result
 from myna.errors import DatabaseError, MissingDependency, PromptError, RecipeError, ResourceError
 from myna.text2sql.asking import Answer, Asker
 from myna.text2sql.asking.answer import json_cell
@@ -338,6 +338,14 @@ def test_every_kind_of_cell_has_a_form_in_json() -> None:
     assert json_cell(date(2024, 1, 2)) == "2024-01-02"
     assert json_cell(datetime(2024, 1, 2, 3)) == "2024-01-02T03:00:00"
     assert json_cell([Decimal("1"), {"a": b"\x01"}]) == [1, {"a": "01"}]
+
+
+@pytest.mark.parametrize("kind", [float, Decimal])
+def test_only_null_is_null_in_json_and_what_is_no_number_there_is_named(kind: type) -> None:
+    cells = [kind("nan"), kind("inf"), kind("-inf"), None]
+    assert json_cell(cells) == ["NaN", "Infinity", "-Infinity", None]
+    answer = Answer("q", "SELECT", Result(("a",), ((kind("nan"),),), False, 0.0), None, 0, 1, 1, ())
+    assert json.loads(json.dumps(answer.as_dict(), allow_nan=False))["rows"] == [["NaN"]]
 
 
 @pytest.fixture

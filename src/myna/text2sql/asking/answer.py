@@ -6,6 +6,7 @@ Knows no model and no database.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,7 +73,8 @@ def json_cell(cell: Any) -> Any:
     """Return a cell as JSON can hold it.
 
     A decimal stays a number where a float is the same number, bytes become hexadecimal digits, dates and times ISO
-    8601; what else the database has becomes its text.
+    8601; what else the database has becomes its text. What is no number in JSON becomes `"NaN"`, `"Infinity"` or
+    `"-Infinity"`, as in PostgreSQL's JSON, so that only NULL is null.
     """
     if isinstance(cell, Mapping):
         return {str(name): json_cell(value) for name, value in cell.items()}
@@ -82,6 +84,8 @@ def json_cell(cell: Any) -> Any:
         return bytes(cell).hex()
     if isinstance(cell, Decimal):
         return _number(cell)
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return "NaN" if math.isnan(cell) else "Infinity" if cell > 0 else "-Infinity"
     if isinstance(cell, datetime.date | datetime.time):
         return cell.isoformat()
     return cell if cell is None or isinstance(cell, bool | int | float | str) else str(cell)
@@ -89,7 +93,7 @@ def json_cell(cell: Any) -> Any:
 
 def _number(value: Decimal) -> int | float | str:
     if not value.is_finite():
-        return str(value)
+        return "NaN" if value.is_nan() else "Infinity" if value > 0 else "-Infinity"
     if value == value.to_integral_value() and abs(value) < 10**15:
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)
