@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from myna.databases.allowed import state_folder
 from myna.cli.terminal import read_line, read_typed_line, say
+from myna.databases.allowed import state_folder
 from myna.foreign_text import visible
 
 _MOST_LINES = 1_000

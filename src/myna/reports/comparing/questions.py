@@ -15,7 +15,7 @@ from myna.data.example import Example, Message, Source
 from myna.data.folder import Keys, open_split
 from myna.data.records import RecordError, read_line, read_record
 from myna.databases import Database
-from myna.errors import DataError, DatabaseError, listing
+from myna.errors import DatabaseError, DataError, listing
 from myna.evaluation import fixed_selection
 from myna.models.files import expanded
 from myna.text2sql.facts import SqlFacts, named_databases

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from myna.databases.address import Address
 from myna.databases.allowed import allow, place_in_corrections, place_in_data, shown_place
-from myna.errors import DataError, DatabaseError, did_you_mean, excerpt
+from myna.errors import DatabaseError, DataError, did_you_mean, excerpt
 from myna.text2sql.facts import NOTE, named_databases
 from myna.text2sql.scoring.questions import find_database
 

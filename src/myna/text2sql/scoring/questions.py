@@ -18,8 +18,8 @@ import numpy as np
 
 from myna.data.example import Example, Message
 from myna.data.folder import Examples, Split, open_split
-from myna.databases.allowed import path_in_data, place_in_data
 from myna.data.lines import split_lines
+from myna.databases.allowed import path_in_data, place_in_data
 from myna.errors import DataError, did_you_mean, excerpt
 from myna.evaluation import fixed_selection
 from myna.text2sql.facts import NOTE, SqlFacts, named_databases, official_folder
