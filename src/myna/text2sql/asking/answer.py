@@ -82,18 +82,18 @@ def json_cell(cell: Any) -> Any:
         return [json_cell(value) for value in cell]
     if isinstance(cell, bytes | bytearray | memoryview):
         return bytes(cell).hex()
-    if isinstance(cell, Decimal):
+    if isinstance(cell, Decimal | float):
         return _number(cell)
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return "NaN" if math.isnan(cell) else "Infinity" if cell > 0 else "-Infinity"
     if isinstance(cell, datetime.date | datetime.time):
         return cell.isoformat()
     return cell if cell is None or isinstance(cell, bool | int | float | str) else str(cell)
 
 
-def _number(value: Decimal) -> int | float | str:
-    if not value.is_finite():
-        return "NaN" if value.is_nan() else "Infinity" if value > 0 else "-Infinity"
+def _number(value: Decimal | float) -> int | float | str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, float):
+        return value
     if value == value.to_integral_value() and abs(value) < 10**15:
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)
