@@ -250,9 +250,15 @@ def test_a_glossary_gives_names_and_values_and_its_names_come_first(found: Profi
         ("tables: {studnets: {}}", "no table 'studnets'; did you mean 'students'?"),
         ("tables: {students: {column: {}}}", "unknown key 'column'; did you mean 'columns'?"),
         ("tables: [students]", "expected a mapping"),
+        ("- tables", "glossary.yaml:1: expected lines such as 'name: value', found a list"),
+        ("tables:\n  students: &x {}\n", "glossary.yaml:2: the anchor &x is not read"),
+        (
+            "tables: {students: {columns: {Grade: {values: {9: nine, 9.0: neun}}}}}",
+            "the value 9 has names in two places",
+        ),
         ("tables: {students: {names: [3]}}", "expected names, found 3"),
         ("tables: {students: {columns: {Grade: {values: {8: same, 9: same}}}}}", "'same' is called both 8 and 9"),
-        ("a: [\n", "glossary.yaml:2: not YAML"),
+        ("a: [\n", "glossary.yaml:1: this is not YAML"),
     ],
 )
 def test_a_glossary_that_is_wrong_says_where_and_what_would_be_right(
@@ -266,7 +272,7 @@ def test_a_glossary_that_is_wrong_says_where_and_what_would_be_right(
 
 def test_an_empty_glossary_says_nothing_and_a_missing_one_is_an_error(found: Profile, tmp_path: Path) -> None:
     assert _read(tmp_path, found, "") == Glossary()
-    with pytest.raises(DataError, match="can't be read"):
+    with pytest.raises(DataError, match="can't read this glossary"):
         read_glossary(tmp_path / "none.yaml", found.schema)
 
 

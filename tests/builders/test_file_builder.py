@@ -284,6 +284,12 @@ def test_rows_that_ask_the_same_are_on_one_side_whatever_they_answer(tmp_path: P
     assert 90 <= built.counts["valid"] <= 270
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_that_is_no_64_bit_number_is_refused(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(RecipeError, match=f"a seed of {seed} can't be used"):
+        _build(tmp_path / "out", _csv(tmp_path / "a.csv", ROWS), seed=seed)
+
+
 def test_the_seed_decides_the_split_and_only_it(tmp_path: Path) -> None:
     file = _many(tmp_path / "a.csv", 300)
     for out, seed in (("one", 0), ("same", 0), ("other", 1)):

@@ -303,3 +303,9 @@ def test_the_mlx_example_files_are_read_whole() -> None:
     assert data.test
     assert (len(data.train), len(data.valid), len(data.test)) == (1000, 100, 100)
     assert all(example.kind == "text" for example in data.train)
+
+
+def test_a_data_set_of_the_hub_named_as_a_folder_is_told_how_it_is_named() -> None:
+    said = refusal(Path("mlx-community/WikiSQL"))
+    assert "hf_dataset: {path: mlx-community/WikiSQL}" in said
+    assert "--hf-dataset mlx-community/WikiSQL" in said

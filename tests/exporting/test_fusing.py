@@ -294,7 +294,22 @@ def test_the_model_card_says_what_the_model_was_made_of_and_no_path(base: Path, 
     assert str(tmp_path) not in card
 
 
-@pytest.mark.parametrize("readme", ["no metadata", "---\nlicense: [unclosed\n---\n", "---\n- list\n---\n", "---\nx"])
+BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 20)}]}}\n" for level in range(1, 13)
+)
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        "no metadata",
+        "---\nlicense: [unclosed\n---\n",
+        "---\n- list\n---\n",
+        "---\nx",
+        pytest.param(f"---\n{BOMB}license: mit\n---\n", id="merge keys"),
+        pytest.param(f"---\nlicense: {'[' * 100_000}\n---\n", id="brackets"),
+    ],
+)
 def test_a_base_card_that_cannot_be_read_does_no_harm(readme: str, base: Path, adapter: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "base")
     (folder / "README.md").write_text(readme)

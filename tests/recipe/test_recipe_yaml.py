@@ -77,11 +77,13 @@ def complaint(text: str) -> str:
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-positive = st.floats(min_value=1e-12, max_value=1e12)
+positive = st.floats(min_value=1e-12, max_value=1e6)
+below_one = st.floats(0, 1, exclude_max=True)
+rates = st.floats(min_value=1e-12, max_value=10)
 names = st.text(min_size=1, max_size=12)
 scales = st.one_of(
-    st.fixed_dictionaries({}, optional={"scale": finite}),
-    st.fixed_dictionaries({"alpha": finite, "rslora": st.booleans()}),
+    st.fixed_dictionaries({}, optional={"scale": positive}),
+    st.fixed_dictionaries({"alpha": positive, "rslora": st.booleans()}),
 )
 low_rank = st.builds(
     lambda scale, **rest: LoraParameters(**scale, **rest),
@@ -93,7 +95,7 @@ low_rank = st.builds(
 schedules = st.builds(
     LearningRateSchedule,
     name=st.just("cosine_decay"),
-    arguments=st.just(()) | st.tuples(positive, positive) | st.tuples(positive, positive, positive),
+    arguments=st.just(()) | st.tuples(rates, positive) | st.tuples(rates, positive, rates),
     warmup=st.integers(0, 10**6),
     warmup_init=st.floats(0, 1),
 )
@@ -117,9 +119,9 @@ recipes = st.builds(
     optimizer=st.sampled_from(["adam", "muon"]),
     optimizer_config=st.just({})
     | st.fixed_dictionaries(
-        {"adamw": st.fixed_dictionaries({}, optional={"betas": st.tuples(finite, finite), "eps": finite})}
+        {"adamw": st.fixed_dictionaries({}, optional={"betas": st.tuples(below_one, below_one), "eps": below_one})}
     ),
-    learning_rate=positive,
+    learning_rate=rates,
     lr_schedule=st.none() | schedules,
     max_grad_norm=st.none() | positive,
     mask_prompt=st.none() | st.booleans(),
@@ -235,9 +237,9 @@ def test_data_that_a_hub_data_set_replaces_is_said(tmp_path: Path) -> None:
     [("1e-5", 1e-5), ("1E5", 1e5), ("5e-3", 5e-3), ("1.5e+2", 150.0), (".5e1", 5.0), ("0.00001", 1e-5)],
 )
 def test_numbers_that_yaml_1_1_takes_for_text_are_numbers(text: str, number: float) -> None:
-    assert from_yaml(SMALLEST + f"learning_rate: {text}").learning_rate == number
-    nested = SMALLEST + f"optimizer_config: {{adam: {{eps: {text}}}}}"
-    assert from_yaml(nested).optimizer_options == {"eps": number}
+    assert from_yaml(SMALLEST + f"max_grad_norm: {text}").max_grad_norm == number
+    assert from_yaml(SMALLEST + f"lora_parameters: {{scale: {text}}}").lora_parameters.scale == number
+    assert from_yaml(SMALLEST + f"max_grad_norm: '{text}'").max_grad_norm == number
 
 
 @pytest.mark.parametrize(
@@ -276,6 +278,36 @@ def test_numbers_that_yaml_1_1_takes_for_text_are_numbers(text: str, number: flo
         ("lr_schedule: {name: step_decay, arguments: [1, -0.1, 3]}", "decay rate is -0.1, expected 0 or more"),
         ("lr_schedule: {name: step_decay, arguments: [1, 0.1, 0]}", "steps between decays is 0, expected more than"),
         ("prompt_key: text", "four different names"),
+        ("iters: true", "my.yaml:3: iters is true; expected a number"),
+        ("seed: false", "my.yaml:3: seed is false; expected a number"),
+        ("learning_rate: yes", "my.yaml:3: learning_rate is 'yes'; expected a number"),
+        ("lora_parameters: {rank: true}", "my.yaml:3: lora_parameters.rank is true; expected a number"),
+        (
+            "lr_schedule:\n  name: cosine_decay\n  arguments:\n  - 1e-5\n  - true",
+            "my.yaml:7: lr_schedule.arguments.1 is true; expected a number",
+        ),
+        ("iters: 010", "my.yaml:3: iters is '010'; expected a number without leading zeros and underscores: 10"),
+        ("iters: 1_000", "expected a number without leading zeros and underscores: 1000"),
+        ("iters: 1:30", "my.yaml:3: iters is '1:30'; expected a number in decimal digits"),
+        ("iters: 0x10", "my.yaml:3: iters is '0x10'; expected a number in decimal digits"),
+        ("iters: 2024-01-01", "my.yaml:3: iters is '2024-01-01'; expected a whole number"),
+        ("learning_rate: 1e300", "my.yaml:3: learning_rate is 1e+300; expected at most 10 (1e-6 to 1e-3 is usual)"),
+        ("learning_rate: .inf", "my.yaml:3: learning_rate is inf; expected a finite number"),
+        ("learning_rate: -1e-5", "my.yaml:3: learning_rate is -1e-05; expected a number above 0"),
+        ("lora_parameters: {scale: .inf}", "my.yaml:3: lora_parameters.scale is inf; expected a finite number"),
+        ("lora_parameters: {scale: -2}", "my.yaml:3: lora_parameters.scale is -2; expected a number above 0"),
+        ("lora_parameters: {rank: 1000000000}", "expected at most 16,384 (4 to 128 is usual)"),
+        ("batch_size: 1000000000", "my.yaml:3: batch_size is 1000000000; expected at most 65,536"),
+        ("batch_size: 65536\ngrad_accumulation_steps: 64", "4,194,304 examples a step, expected at most 1,048,576"),
+        ("seed: 18446744073709551617", "expected at most 9,223,372,036,854,775,807"),
+        ("epochs: 1e308", "my.yaml:3: epochs is 1e+308; expected at most 1,000,000"),
+        ("lr_schedule: {name: exponential_decay, arguments: [1, 2]}", "decay rate is 2, expected at most 1"),
+        (
+            "optimizer_config: {adam: {betas: [0.9, 1.5]}}",
+            "optimizer_config.adam.betas is (0.9, 1.5); expected two numbers from 0 to below 1",
+        ),
+        ("optimizer_config: {muon: {ns_steps: true}}", "expected a whole number from 1 to 100"),
+        ("test: true\ntest_batches: 0", "test_batches is 0, which tests nothing"),
         ("iters: 1\niters: 2", "my.yaml:4: 'iters' stands here twice, first in line 3"),
         ("lora_parameters:\n  rank: 1\n  rank: 2", "my.yaml:5: 'rank' stands here twice, first in line 4"),
         ("iters: [1", "my.yaml:3: this is not YAML"),
@@ -284,6 +316,44 @@ def test_numbers_that_yaml_1_1_takes_for_text_are_numbers(text: str, number: flo
 )
 def test_what_is_wrong_is_said_with_place_value_and_what_was_expected(line: str, said: str) -> None:
     assert said in complaint(SMALLEST + line)
+
+
+BOMBS = {
+    "merge keys": (
+        "".join(
+            f"a{level}: &a{level}\n  <<: [{', '.join(f'*a{level - 1}' for _ in range(20))}]\n" for level in range(1, 13)
+        ),
+        "my.yaml:3: the anchor &a1 is not read",
+    ),
+    "a recursive anchor": ("iters: &a [*a]", "my.yaml:3: the anchor &a is not read"),
+    "an alias of nothing": ("iters: *a", "my.yaml:3: the alias *a is not read"),
+    "brackets": ("keys: " + "[" * 100_000, "my.yaml:3: settings are nested deeper than 32 levels"),
+    "dashes": ("keys:\n " + "- " * 100_000, "my.yaml:4: settings are nested deeper than 32 levels"),
+    "braces": ("keys: " + "{a: " * 100_000, "my.yaml:3: settings are nested deeper than 32 levels"),
+    "many keys": ("".join(f"k{number}: 1\n" for number in range(100_000)), "more than 200,000 names and values"),
+    "too many unknown keys": ("".join(f"k{number}: 1\n" for number in range(5_000)), "… and 4,980 more problems"),
+    "many values": ("keys: [" + "1," * 300_000 + "]", "my.yaml:3: more than 200,000 names and values"),
+    "megabytes": ("keys: " + "x" * 5_000_000, "more than 4 MiB"),
+    "a long name": ("x" * 900 + ": 1", "my.yaml:3: unknown setting 'xxx"),
+    "a long number": ("iters: " + "9" * 100_000, "my.yaml:3: iters is '999"),
+    "a zero byte": ("iters: \0", "my.yaml:3: this is not YAML"),
+    "two documents": ("---\niters: 1", "my.yaml:3: a second document begins here"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_would_unfold_or_overflow_is_refused_at_once_in_a_short_message(name: str) -> None:
+    text, said = BOMBS[name]
+    message = complaint(SMALLEST + text)
+    assert said in message
+    assert len(message) < 3000
+
+
+def test_words_of_yaml_1_1_are_what_the_setting_makes_of_them() -> None:
+    recipe = from_yaml("model: no\ndata: 2024-01-01\nmask_prompt: yes\nshuffle: off\ndevice: 1:30\nseed: 0\n")
+    assert (recipe.model, recipe.data, recipe.device) == ("no", "2024-01-01", "1:30")
+    assert (recipe.mask_prompt, recipe.shuffle) == (True, False)
+    assert from_yaml(to_yaml(recipe)) == recipe
 
 
 def test_an_optimizer_is_suggested_for_a_misspelt_one() -> None:
@@ -296,8 +366,29 @@ def test_all_mistakes_are_said_at_once() -> None:
 
 
 def test_scale_and_alpha_say_the_same_thing_and_only_one_may_be_given() -> None:
-    said = complaint(SMALLEST + "lora_parameters: {rank: 8, scale: 10, alpha: 16}")
-    assert "alpha 16 is scale 2" in said
+    with pytest.raises(ValueError, match="alpha 16 is scale 2"):
+        LoraParameters(rank=8, scale=10, alpha=16)
+
+
+def test_scale_and_alpha_in_a_file_are_multiplied_as_in_the_mlx_lm_of_2024(tmp_path: Path) -> None:
+    path = tmp_path / "lora_config.yaml"
+    path.write_text(
+        SMALLEST + "use_dora: false\nlora_layers: 16\nlora_parameters:\n"
+        '  keys: ["self_attn.q_proj", "self_attn.v_proj"]\n  rank: 8\n  alpha: 16.0\n  scale: 10.0\n  dropout: 0.0\n'
+    )
+    loaded = load_recipe(path)
+    assert loaded.recipe.lora_parameters.effective_scale == 20
+    assert loaded.recipe.fine_tune_type == "lora"
+    assert "scale · alpha / rank = 20" in loaded.notices[0]
+    assert load_recipe(path, {"lora_parameters": {"scale": 3.0}}).recipe.lora_parameters.effective_scale == 3
+    assert from_yaml(to_yaml(loaded.recipe)) == loaded.recipe
+
+
+def test_the_old_use_dora_chooses_dora_and_must_not_contradict() -> None:
+    assert from_yaml(SMALLEST + "use_dora: true").fine_tune_type == "dora"
+    assert "my.yaml:3: use_dora is true and fine_tune_type is lora" in complaint(
+        SMALLEST + "use_dora: true\nfine_tune_type: lora"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,18 @@ import pytest
 import safetensors.numpy
 
 from myna import training
-from myna.errors import AdapterError, DataError, Interrupted, PromptError, ResourceError, RunError, TrainingError
+from myna.errors import (
+    AdapterError,
+    DataError,
+    Interrupted,
+    PromptError,
+    RecipeError,
+    ResourceError,
+    RunError,
+    TrainingError,
+)
 from myna.recipe import Recipe, from_yaml
+from myna.reports.record import read_run
 from myna.runs import RunFolder
 from myna.training.events import Event, Saved, Step
 from myna.training.interruption import interruptible
@@ -185,6 +195,16 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_can_be_resumed(tmp_path: Path
     training.resume(tmp_path / "run")
     assert contents(tmp_path / "run") == contents(tmp_path / "undisturbed")
     assert history(tmp_path / "run") == history(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"model: \xff", "byte 7 is not"), (b"model: &a [*a]", "recipe.yaml:1: the anchor &a")]
+)
+def test_a_run_whose_recipe_was_damaged_is_refused_by_name(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    for open_ in (training.resume, read_run):
+        with pytest.raises(RecipeError, match=said):
+            open_(tmp_path)
 
 
 def test_a_finished_run_says_so_and_can_be_made_longer(tmp_path: Path, recipe: MakeRecipe) -> None:

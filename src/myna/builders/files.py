@@ -56,7 +56,7 @@ def build_files(
     be met, `MissingDependency` for Parquet without DuckDB.
     """
     told = Columns(prompt, completion, input, system, messages, text, database, gold)
-    _check(files, told, size, databases)
+    _check(files, told, size, databases, seed)
     shares = Shares(valid_share, test_share)
     tables = [TableExamples(path, find_columns(path, column_names(path), told), databases, seed) for path in files]
     facts = {
@@ -73,11 +73,13 @@ def build_files(
     return folder.built(out)
 
 
-def _check(files: Sequence[Path], told: Columns, size: int | None, databases: Path | None) -> None:
+def _check(files: Sequence[Path], told: Columns, size: int | None, databases: Path | None, seed: int) -> None:
     if not files:
         raise RecipeError("no file was named; give at least one CSV, TSV, JSON, JSONL or Parquet file")
     if size is not None and size < 1:
         raise RecipeError(f"a size of {size} leaves nothing; give at least 1")
+    if not 0 <= seed < 2**63:
+        raise RecipeError(f"a seed of {seed} can't be used; give a number from 0 to {2**63 - 1}")
     if told.database is None and (told.gold is not None or databases is not None):
         raise RecipeError("right SQL needs a database to run on; name the column that says which with --database")
     if databases is not None and not databases.is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -206,7 +207,7 @@ def _read(file: Path, line: Line, keys: Keys) -> Example:
 def _file(folder: Path, name: str) -> Path:
     """Return the file of a split; say what is there instead when it is not."""
     if not folder.exists():
-        raise DataError(f"{folder}: no such data folder{_siblings(folder)}")
+        raise DataError(f"{folder}: no such data folder{_siblings(folder)}{_hub_hint(folder)}")
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder with train.jsonl, found a file; name the folder it is in")
     found = [file for suffix in _SUFFIXES if (file := folder / f"{name}{suffix}").exists()]
@@ -219,6 +220,15 @@ def _file(folder: Path, name: str) -> Path:
             f"{folder}: no {name}.jsonl ({listing}); a data folder has train.jsonl, valid.jsonl, test.jsonl"
         )
     return found[0]
+
+
+def _hub_hint(folder: Path) -> str:
+    """Say how a data set of the hub is named where this may be one, as in mlx_lm's `data: mlx-community/WikiSQL`."""
+    if folder.is_absolute() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(folder)) or folder.parent.exists():
+        return ""
+    return (
+        f"; a data set of the Hugging Face hub is named with hf_dataset: {{path: {folder}}}, or --hf-dataset {folder}"
+    )
 
 
 def _siblings(folder: Path) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 import yaml
 
+from myna.errors import ModelError
 from myna.foreign_text import markdown
 from myna.models.adapters import AdapterSpec
 from myna.models.files import ModelFiles
 from myna.models.layers import layer_index, path_in_layer
+from myna.recipe.document import read_document, read_file
 
 
 def model_card(name: str, files: ModelFiles, spec: AdapterSpec, note: Mapping[str, Any], dtype: str) -> str:
@@ -72,11 +74,10 @@ def _base_metadata(files: ModelFiles) -> Mapping[str, Any]:
     card = files.folder / "README.md"
     if not card.is_file():
         return {}
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return {}
     try:
-        metadata = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+        parts = read_file(card, "model card", error=ModelError).split("---\n", 2)
+        if len(parts) < 3 or parts[0].strip():
+            return {}
+        return read_document(parts[1], str(card), error=ModelError).values
+    except ModelError:
         return {}
-    return metadata if isinstance(metadata, dict) else {}

@@ -5,7 +5,7 @@ turns a file and a command line's flags into a recipe, `writing` turns a recipe 
 files of examples, engines or the command line.
 """
 
-from myna.recipe.reading import OTHER_NAMES, LoadedRecipe, from_yaml, load_recipe
+from myna.recipe.reading import OTHER_NAMES, LoadedRecipe, from_yaml, load_recipe, read_recipe
 from myna.recipe.settings import SECTIONS, LearningRateSchedule, LoraParameters, Recipe
 from myna.recipe.writing import to_yaml
 
@@ -18,5 +18,6 @@ __all__ = [
     "Recipe",
     "from_yaml",
     "load_recipe",
+    "read_recipe",
     "to_yaml",
 ]

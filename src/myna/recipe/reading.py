@@ -7,7 +7,7 @@ is left out and said in a notice. Paths are relative to the working directory, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from myna.errors import RecipeError, did_you_mean
-from myna.recipe.document import Document, read_document
+from myna.recipe.document import Document, read_document, read_file
 from myna.recipe.settings import LearningRateSchedule, LoraParameters, Recipe, fetched_folder
 
 OTHER_NAMES = {
@@ -35,6 +35,12 @@ _WITHOUT_MEANING = {
     "wandb": "a run writes log.jsonl and report.html and sends nothing to anyone",
     "config": "the recipe is this file",
 }
+
+_MOST_PROBLEMS = 20
+"""A message names so many; a file that is no recipe has one for each of its lines."""
+
+_LONGEST_NAME = 100
+"""Characters of a setting's path; nothing longer is a misspelling of one of ours."""
 
 _REPLACES = {
     "iters": "epochs",
@@ -63,14 +69,14 @@ def load_recipe(path: Path | str | None, overrides: Mapping[str, Any] | None = N
     overrides = overrides or {}
     if path is None:
         return _build(Document({}, {}), overrides, source="")
-    try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: a recipe is UTF-8 text; byte {error.start} is not") from error
-    except OSError as error:
-        raise RecipeError(f"{path}: can't read this recipe: {error.strerror}") from error
+    text = read_file(Path(path).expanduser(), "recipe")
     loaded = _build(read_document(text, str(path)), overrides, source=str(path))
     return _with_fetched_data(loaded, overrides)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read the recipe that a run left in its folder. Raises `RecipeError` when it can't be read."""
+    return from_yaml(read_file(path, "recipe"), source=str(path))
 
 
 def from_yaml(text: str, *, source: str = "recipe") -> Recipe:
@@ -84,8 +90,7 @@ def _build(document: Document, overrides: Mapping[str, Any], source: str) -> Loa
     try:
         recipe = Recipe.model_validate(_overlaid(values, overrides))
     except ValidationError as error:
-        problems = [place.sentence(problem) for problem in error.errors()]
-        raise RecipeError("\n".join(dict.fromkeys(problems))) from error
+        raise RecipeError(_all_problems(place, error.errors())) from error
     notices += [
         f"optimizer_config.{recipe.optimizer}.{name}: {value} has no meaning here and is ignored"
         for name, value in recipe.options_without_meaning.items()
@@ -104,10 +109,19 @@ def _build(document: Document, overrides: Mapping[str, Any], source: str) -> Loa
     return LoadedRecipe(recipe, tuple(notices))
 
 
+def _all_problems(place: _Place, problems: Sequence[ErrorDetails]) -> str:
+    """Return a sentence for each of the first problems, one a line."""
+    sentences = list(dict.fromkeys(place.sentence(problem) for problem in problems[:_MOST_PROBLEMS]))
+    if len(problems) > _MOST_PROBLEMS:
+        sentences.append(f"… and {len(problems) - _MOST_PROBLEMS:,} more problems")
+    return "\n".join(sentences)
+
+
 def _translate(given: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any], list[str]]:
     """Take mlx_lm's keys for ours; a null that is no value of its own stands for the default, as there."""
     values: dict[str, Any] = {}
     notices: list[str] = []
+    use_dora = False
     for key, value in given.items():
         name = OTHER_NAMES.get(key, key)
         if name in values:
@@ -125,9 +139,35 @@ def _translate(given: Mapping[str, Any], place: _Place) -> tuple[dict[str, Any],
         elif key in _WITHOUT_MEANING:
             if value is not None:
                 notices.append(f"{key}: {value} is ignored: {_WITHOUT_MEANING[key]}")
+        elif key == "use_dora":
+            use_dora = bool(value)
         elif value is not None or _takes_null(name):
             values[name] = value
+    if use_dora and values.setdefault("fine_tune_type", "dora") != "dora":
+        kind = values["fine_tune_type"]
+        place.refuse(("use_dora",), f"use_dora is true and fine_tune_type is {kind}; leave use_dora out")
+    if (scale := _old_scale(values.get("lora_parameters"))) is not None:
+        given_parameters = values["lora_parameters"]
+        values["lora_parameters"] = {**given_parameters, "scale": scale, "alpha": None}
+        notices.append(
+            f"lora_parameters: scale {given_parameters['scale']} and alpha {given_parameters['alpha']} are taken as "
+            f"mlx_lm took them in 2024, scale · alpha / rank = {scale:g}"
+        )
     return values, notices
+
+
+def _old_scale(parameters: object) -> float | None:
+    """Return the factor that mlx_lm made of scale and alpha until the summer of 2024, None where not both are given.
+
+    Its `LoRALinear` had `self.scale = scale * (alpha / r)`, with 10 and 16 in the `lora_config.yaml` of its examples.
+    """
+    if not isinstance(parameters, Mapping) or parameters.get("rslora"):
+        return None
+    numbers = [parameters.get(name, default) for name, default in (("scale", None), ("alpha", None), ("rank", 8))]
+    if any(isinstance(number, bool) or not isinstance(number, int | float) or number <= 0 for number in numbers):
+        return None  # not both, or what is refused as it stands
+    scale, alpha, rank = numbers
+    return float(scale * alpha / rank)
 
 
 def _takes_null(name: str) -> bool:
@@ -200,6 +240,8 @@ def _complaint(path: tuple[str, ...], problem: ErrorDetails) -> str:
         return f"{name} is {_shown(value)}; {message}" if message.startswith("expected") else message
     owner = _owner(path)
     if kind == "extra_forbidden":
+        if len(name) > _LONGEST_NAME:
+            return f"unknown setting {_shown(name)}"
         return f"unknown setting {name!r}{did_you_mean(path[-1], _names(owner))}"
     if kind == "missing":
         described = owner.model_fields[path[-1]].description or ""
@@ -216,7 +258,7 @@ def _owner(path: tuple[str, ...]) -> type[BaseModel]:
 
 
 def _names(owner: type[BaseModel]) -> Iterable[str]:
-    return [*owner.model_fields, *OTHER_NAMES, *_WITHOUT_MEANING] if owner is Recipe else owner.model_fields
+    return [*owner.model_fields, *OTHER_NAMES, *_WITHOUT_MEANING, "use_dora"] if owner is Recipe else owner.model_fields
 
 
 def _expected(kind: str, problem: ErrorDetails) -> str:
@@ -233,6 +275,8 @@ def _expected(kind: str, problem: ErrorDetails) -> str:
             return words[1].format(limits[words[0]])
     if kind == "string_too_short":
         return "a name, not nothing"
+    if kind == "string_too_long":
+        return f"at most {limits['max_length']} characters"
     kinds = {
         **number,
         "string": "text",
@@ -245,5 +289,5 @@ def _expected(kind: str, problem: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:59] + "…"

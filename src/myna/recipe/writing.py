@@ -19,6 +19,10 @@ class _Dumper(yaml.SafeDumper):
         style = None if text.isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write out what stands there twice: an alias could not be read back."""
+        return True
+
 
 know_numbers(_Dumper)
 _Dumper.add_representer(str, _Dumper.represent_text)

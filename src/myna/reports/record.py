@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from myna.errors import RunError
 from myna.recipe import Recipe, from_yaml
+from myna.recipe.document import read_file
 from myna.runs import RunFolder, read_events
 from myna.training.events import (
     DataRead,
@@ -66,7 +67,7 @@ def read_run(path: Path) -> RunRecord:
     last line is torn is read up to there; a missing log or environment is an empty one.
     """
     folder = RunFolder.open(path)
-    text = folder.recipe_path.read_text(encoding="utf-8")
+    text = read_file(folder.recipe_path, "recipe")
     events = list(_typed(read_events(folder.log_path))) if folder.log_path.exists() else []
 
     return RunRecord(

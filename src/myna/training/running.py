@@ -14,7 +14,7 @@ from pathlib import Path
 
 from myna.errors import Interrupted, RecipeError, RunError
 from myna.models.files import STARTER
-from myna.recipe import Recipe, from_yaml, to_yaml
+from myna.recipe import Recipe, read_recipe, to_yaml
 from myna.runs import EventLog, RunFolder, write_file
 from myna.training import checkpoints
 from myna.training.environment import changed_inputs, changed_machine
@@ -61,7 +61,7 @@ def resume(
     """
     folder = RunFolder.open(Path(run))
     with folder.lock():
-        recipe = _longer(from_yaml(folder.recipe_path.read_text(encoding="utf-8")), iters, epochs)
+        recipe = _longer(read_recipe(folder.recipe_path), iters, epochs)
         saved = folder.checkpoints()
         progress = checkpoints.read_progress(saved[-1][1]) if saved else Progress()
         if iters is None and epochs is None and folder.finished:

@@ -25,10 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from myna.databases import Column, Schema
 from myna.errors import DataError, cut, did_you_mean, excerpt, listing
+from myna.recipe.document import plain_value, read_document, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +66,8 @@ def read_glossary(path: Path, schema: Schema) -> Glossary:
     Raises `DataError` with the place in the file: no such file, no YAML, a table or column that the database has not
     (the nearest is named), a key or name of the wrong form, one name for two values of a column.
     """
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); write a glossary there or leave it out") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save the glossary as UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise DataError(f"{place}: not YAML ({getattr(error, 'problem', None) or error})") from None
+    text = read_file(path, "glossary", error=DataError)
+    loaded = read_document(text, str(path), error=DataError).values
     reader = _Reader(path)
     top = reader.mapping(loaded, "", ("tables",))
     known = {table.name: table for table in schema.tables}
@@ -129,7 +120,9 @@ class _Reader:
         values: dict[str, tuple[str, ...]] = {}
         taken: dict[str, str] = {}
         for value, names in self.mapping(fields.get("values"), f"{place}: values", None).items():
-            key = value_key(value)
+            key = value_key(plain_value(value))
+            if key in values:
+                raise self._error(place, f"the value {key} has names in two places; write them in one list")
             values[key] = self.names(names, f"{place}: values: {key}")
             for name in values[key]:
                 other = taken.setdefault(name.casefold(), key)

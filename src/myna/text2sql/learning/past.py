@@ -14,7 +14,7 @@ from myna.data.folder import DataFolder, open_folder
 from myna.errors import DataError, RunError
 from myna.models.adapters import read_adapter
 from myna.models.files import find
-from myna.recipe import Recipe, from_yaml
+from myna.recipe import Recipe, read_recipe
 from myna.runs import RunFolder
 from myna.text2sql.facts import data_note
 from myna.training.preparation import keys_of
@@ -71,7 +71,7 @@ def open_past(path: Path, data: Path | None, *, replay: float) -> Past:
     """
     run = RunFolder.open(path.expanduser().absolute())
     _check_finished(run)
-    recipe = from_yaml(run.recipe_path.read_text("utf-8"), source=str(run.recipe_path))
+    recipe = read_recipe(run.recipe_path)
     read_adapter(run.path, find(recipe.model))
     own, inside = Path(recipe.data), run.path / "data"
     if not own.is_dir() and inside.is_dir():  # a run that learnt, and was moved with its data in it
