@@ -118,7 +118,8 @@ BAD_LINES = {
     "not UTF-8": (b'{"text": "\xff\xff"}', r"not UTF-8 \(byte 0xff at position 11 of the line\); save"),
     "GBK": ('{"text": "数据库"}'.encode("gbk"), r"iconv -f GB18030"),
     "half a surrogate": (b'{"text": "\\ud83d"}', r"half of a surrogate pair"),
-    "nesting": (b'{"text": ' + b"[" * 100_000, r"not JSON"),
+    "nesting": (b'{"text": ' + b"[" * 100_000, r"nested deeper than 64 levels"),
+    "some nesting": (b'{"text": "a", "meta": ' + b"[" * 900 + b"]" * 900 + b"}", r"nested deeper than 64 levels"),
     "missing keys": (
         b'{"question": "q", "sql": "s"}',
         r'no "messages", "prompt" with "completion", or "text" key \(found: question, sql\); '
@@ -126,7 +127,8 @@ BAD_LINES = {
     ),
     "one key missing": (b'{"prompt": "q", "answer": "a"}', r"--completion-key answer$"),
     "misspelt": (b'{"txt": "a"}', r"did you mean 'text'"),
-    "other chats": (b'{"conversations": []}', r"--messages-key conversations"),
+    "other chats": (b'{"dialogue": []}', r"--messages-key dialogue"),
+    "empty ShareGPT": (b'{"conversations": []}', r'"conversations" is empty'),
     "no keys": (b"{}", r"found: none"),
     "text type": (b'{"text": 5}', r'"text" must be a string, found the number 5'),
     "text null": (b'{"text": null}', r"found null"),
@@ -134,7 +136,7 @@ BAD_LINES = {
     "empty answer": (b'{"prompt": "q", "completion": ""}', r'"completion" is empty'),
     "prompt list": (
         b'{"prompt": [], "completion": "a"}',
-        r"must be a string, found a list; conversations go",
+        r'"prompt" is an empty list: expected messages, or a string',
     ),
     "messages type": (b'{"messages": {}}', r"must be a list of messages, found an object"),
     "no messages": (b'{"messages": []}', r'"messages" is empty'),
@@ -144,8 +146,42 @@ BAD_LINES = {
         r"begins with the assistant",
     ),
     "no role": (
-        b'{"messages": [{"from": "human", "value": "q"}]}',
-        r"message 1 .*rename them to role and content",
+        b'{"messages": [{"content": "q"}]}',
+        r'message 1 .*needs a "role" that is a string \(keys found: content\)',
+    ),
+    "ShareGPT role": (
+        b'{"conversations": [{"from": "humen", "value": "q"}]}',
+        r"message 1 .*is \"from\" 'humen'; did you mean 'human'\?",
+    ),
+    "image": (
+        b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}',
+        r"message 1 .*part of type 'image_url'.*only text",
+    ),
+    "audio": (
+        b'{"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}',
+        r"part of type 'input_audio'",
+    ),
+    "arguments": (
+        b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": '
+        b'[{"function": {"name": "f", "arguments": "{city"}}]}]}',
+        r"message 2 .*call of 'f' whose \"arguments\" are no JSON",
+    ),
+    "list of arguments": (
+        b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": '
+        b'[{"function": {"name": "f", "arguments": [1]}}]}]}',
+        r"must be an object, or JSON of one, found a list",
+    ),
+    "call without name": (
+        b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [{"id": "1"}]}]}',
+        r'tool call without the "name"',
+    ),
+    "weight": (
+        b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 0.5}]}',
+        r'message 2 .*"weight" of 0.5, expected 0',
+    ),
+    "all weights 0": (
+        b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 0}]}',
+        r'"weight": 0 in every assistant message',
     ),
     "no content": (b'{"messages": [{"role": "user"}]}', r'has no "content" \(keys found: role\)'),
     "content type": (b'{"messages": [{"role": "user", "content": 1}]}', r'"content" that must be a string'),

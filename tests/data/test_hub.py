@@ -66,7 +66,9 @@ def test_several_entries_follow_one_another_and_conversations_lose_their_filler(
     assert len(data.test) == 1
     conversations = [*data.train, *(data.valid or ())]
     assert len(conversations) == 3
-    assert list(next(each for each in conversations if each.kind == "chat").messages) == chat
+    question, answer = next(each for each in conversations if each.kind == "chat").messages
+    assert question == chat[0]
+    assert answer["tool_calls"] == [{"type": "function", "function": {"name": "run", "arguments": {}}}]
 
 
 def test_what_is_wrong_with_an_entry_is_said_and_nothing_is_left(tmp_path: Path, entry: dict[str, Any]) -> None:

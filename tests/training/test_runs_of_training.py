@@ -26,7 +26,7 @@ from myna.errors import (
     RunError,
     TrainingError,
 )
-from myna.recipe import Recipe, from_yaml
+from myna.recipe import LearningRateSchedule, Recipe, from_yaml
 from myna.reports.record import read_run
 from myna.runs import RunFolder
 from myna.training.events import Event, Saved, Step
@@ -152,15 +152,16 @@ def test_training_works_outside_the_main_thread(recipe: MakeRecipe) -> None:
 def test_a_loss_that_is_no_number_names_the_examples_and_keeps_the_checkpoint(
     tmp_path: Path, data: Path, recipe: MakeRecipe
 ) -> None:
-    broken = recipe(
-        optimizer="sgd", learning_rate=1e30, max_grad_norm=None, save_every=100, lr_schedule={"name": "constant"}
-    )
+    broken = recipe(optimizer="sgd", max_grad_norm=None, save_every=100, lr_schedule={"name": "constant"})
+    broken = broken.model_copy(update={"learning_rate": 1e30})  # a recipe file may not say so
     with pytest.raises(TrainingError, match=r"iteration \d+: the (loss|gradient norm) is (nan|inf).*train\.jsonl:\d+"):
         training.train(broken)
     # Two good steps at rate 0, then an explosion: the checkpoint of step 2 is what is left.
-    warm = {"name": "linear_schedule", "arguments": [0.0, 1e35, 100000], "warmup": 2, "warmup_init": 0.0}
+    warm = LearningRateSchedule(name="linear_schedule", arguments=(0.0, 10, 100000), warmup=2, warmup_init=0.0)
+    warm = warm.model_copy(update={"arguments": (0.0, 1e35, 100000)})
+    late = recipe("late", optimizer="sgd", max_grad_norm=None).model_copy(update={"lr_schedule": warm})
     with pytest.raises(TrainingError, match=r"checkpoint of iteration \d is intact.*--resume-adapter-file") as caught:
-        training.train(recipe("late", optimizer="sgd", max_grad_norm=None, lr_schedule=warm))
+        training.train(late)
     for _, path in RunFolder.open(tmp_path / "late").checkpoints():
         for name in ("adapter_model.safetensors", "optimizer.safetensors"):
             for tensor in safetensors.numpy.load_file(path / name).values():
@@ -172,7 +173,9 @@ def test_a_checkpoint_never_holds_what_is_not_a_number(tmp_path: Path, recipe: M
     """One step of 1e38 times the gradient overflows the weights themselves, before any loss shows it."""
     with pytest.raises(TrainingError, match=r"not finite any more, so nothing was saved"):
         training.train(
-            recipe(optimizer="sgd", learning_rate=1e38, max_grad_norm=None, save_every=1, lora_parameters={"rank": 2})
+            recipe(optimizer="sgd", max_grad_norm=None, save_every=1, lora_parameters={"rank": 2}).model_copy(
+                update={"learning_rate": 1e38}
+            )
         )
     assert RunFolder(tmp_path / "run").checkpoints() == []
 

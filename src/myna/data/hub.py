@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from myna.data.messages import without_nulls
 from myna.data.records import Keys
 from myna.errors import DataError, MissingDependency, MynaError, did_you_mean, excerpt, listing
 from myna.runs import write_folder
@@ -94,18 +95,9 @@ def _write_split(entries: Iterable[Mapping[str, Any]], split: str, file: Path) -
 
 def _line(record: Mapping[str, Any], entry: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(_without_nulls(record), ensure_ascii=False).encode() + b"\n"
+        return json.dumps(without_nulls(record), ensure_ascii=False).encode() + b"\n"
     except (TypeError, UnicodeEncodeError) as error:
         raise DataError(f"hf_dataset: {entry['path']} holds what is no text ({error}); name other columns") from error
-
-
-def _without_nulls(value: Any) -> Any:
-    """Take out the nulls with which Arrow fills the keys that a message or a tool does not have."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def _load(entry: Mapping[str, Any], split: str) -> Any:

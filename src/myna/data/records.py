@@ -1,7 +1,15 @@
-"""One line of a data file → one example: mlx_lm's three formats, with every way a line can be wrong named.
+"""One line of a data file → one example, with every way a line can be wrong named.
+
+mlx_lm's three formats, and three that many files have:
+
+    {"text"}  {"prompt", "completion"}  {"messages"}
+    {"prompt": [messages], "completion": [messages]}: the messages of the prompt are not learnt
+    {"conversations": [{"from", "value"}], "system", "tools"}: ShareGPT
+    {"instruction", "input", "output", "system", "history"}: Alpaca
 
 Bytes of one line go in; an `Example` or a `DataError` with file, line, cause and next step comes out. When a
-line has several formats, mlx_lm's order decides: completion, chat, text. Knows no files and no tokenizer.
+line has several formats, mlx_lm's order decides: completion, chat, text, then the others. Knows no files and no
+tokenizer.
 """
 
 from __future__ import annotations
@@ -13,7 +21,10 @@ from itertools import islice
 from typing import Any
 
 from myna.data.example import Example, Message, Source
+from myna.data.messages import RecordError, kind_of, read_json, read_messages
 from myna.errors import DataError, did_you_mean, listing
+
+__all__ = ["USUAL_NAMES", "Keys", "RecordError", "read_line", "read_record"]
 
 USUAL_NAMES = {
     "prompt": ("question", "instruction", "query", "input", "problem", "user"),
@@ -37,16 +48,18 @@ class Keys:
     messages: str = "messages"
 
 
+_ADDITION = "input"
+"""Beside an instruction this key holds what the instruction is about."""
+_SHAREGPT = "conversations"
+_ALPACA = Keys(prompt="instruction", completion="output")
+
+
 def read_line(content: bytes, keys: Keys, source: Source) -> Example:
     """Return the example in one line of a JSONL file; raise `DataError` when there is none."""
     try:
         return _example(read_record(content), keys, source)
     except RecordError as error:
         raise DataError(f"{source}: {error}") from error
-
-
-class RecordError(Exception):
-    """What is wrong with a record, before it is known where it stands."""
 
 
 def read_record(content: bytes) -> dict[str, Any]:
@@ -59,20 +72,20 @@ def read_record(content: bytes) -> dict[str, Any]:
             f"{_other_encoding(content)}"
         ) from error
     try:
-        record = json.loads(text)
+        record = read_json(text)
         if "\\u" in text:
             json.dumps(record, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
+    except RecordError as error:
+        if not isinstance(cause := error.__cause__, json.JSONDecodeError):
+            raise
         hint = "; JSONL has each object on one line" if text in ("{", "[") else ""
-        raise RecordError(f"not JSON: {error.msg} at column {error.colno}{hint}") from error
+        raise RecordError(f"not JSON: {cause.msg} at column {cause.colno}{hint}") from cause
     except UnicodeEncodeError as error:
         raise RecordError(
             "holds half of a surrogate pair (a \\ud8xx escape without its partner), which is no character"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"not JSON that can be read: {error}") from error
     if not isinstance(record, dict):
-        raise RecordError(f"expected a JSON object, found {_kind(record)}")
+        raise RecordError(f"expected a JSON object, found {kind_of(record)}")
     return record
 
 
@@ -90,17 +103,79 @@ def _example(record: Mapping[str, Any], keys: Keys, source: Source) -> Example:
     sql = record["sql"] if isinstance(record.get("sql"), Mapping) else None
     tools = _tools(record)
     if keys.prompt in record and keys.completion in record:
-        prompt, completion = _text(record, keys.prompt, empty=True), _text(record, keys.completion)
-        messages: tuple[Message, ...] = (
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": completion},
-        )
-        return Example("completion", source, messages=messages, tools=tools, sql=sql)
+        if isinstance(record[keys.prompt], list) or isinstance(record[keys.completion], list):
+            return Example("chat", source, messages=_prompt_and_completion(record, keys), tools=tools, sql=sql)
+        return Example("completion", source, messages=_question_and_answer(record, keys), tools=tools, sql=sql)
     if keys.messages in record:
-        return Example("chat", source, messages=_messages(record[keys.messages], keys.messages), tools=tools, sql=sql)
+        messages = read_messages(_with_system(record, keys.messages), keys.messages)
+        return Example("chat", source, messages=messages, tools=tools, sql=sql)
     if keys.text in record:
         return Example("text", source, text=_text(record, keys.text), sql=sql)
+    if _SHAREGPT in record and isinstance(record[_SHAREGPT], list):
+        messages = read_messages(_with_system(record, _SHAREGPT), _SHAREGPT)
+        return Example("chat", source, messages=messages, tools=tools, sql=sql)
+    if _ALPACA.prompt in record and _ALPACA.completion in record and keys.prompt == Keys().prompt:
+        messages = _alpaca(record)
+        return Example("completion" if len(messages) == 2 else "chat", source, messages=messages, tools=tools, sql=sql)
     raise RecordError(_missing(record, keys))
+
+
+def _question_and_answer(record: Mapping[str, Any], keys: Keys) -> tuple[Message, ...]:
+    prompt, completion = _text(record, keys.prompt, empty=True), _text(record, keys.completion)
+    if keys.prompt == _ALPACA.prompt and (addition := _optional(record, _ADDITION)):
+        prompt = f"{prompt}\n\n{addition}"
+    return {"role": "user", "content": prompt}, {"role": "assistant", "content": completion}
+
+
+def _prompt_and_completion(record: Mapping[str, Any], keys: Keys) -> tuple[Message, ...]:
+    """Return a conversation that is parted into what is asked and what is learnt, as TRL's data sets have it."""
+    parts: list[Any] = []
+    for key, role in ((keys.prompt, "user"), (keys.completion, "assistant")):
+        value = record[key]
+        if not isinstance(value, list):
+            value = [{"role": role, "content": _text(record, key)}]
+        if not value:
+            raise RecordError(f'"{key}" is an empty list: expected messages, or a string')
+        learnt = key == keys.completion
+        parts += value if learnt else map(_unlearnt, value)
+    return read_messages(parts, f"{keys.prompt} with {keys.completion}")
+
+
+def _unlearnt(message: Any) -> Any:
+    answers = ("assistant", "gpt")
+    is_answer = isinstance(message, Mapping) and (message.get("role") in answers or message.get("from") in answers)
+    return {**message, "weight": 0} if is_answer else message
+
+
+def _with_system(record: Mapping[str, Any], key: str) -> Any:
+    """Return the messages under `key`, after the system message that ShareGPT's files have beside them."""
+    messages = record[key]
+    is_sharegpt = isinstance(messages, list) and messages and isinstance(messages[0], Mapping) and "from" in messages[0]
+    if is_sharegpt and (system := _optional(record, "system")):
+        return [{"role": "system", "content": system}, *messages]
+    return messages
+
+
+def _alpaca(record: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Return the messages of an Alpaca record: earlier turns, the instruction with its input, the output."""
+    history = record.get("history") or []
+    if not isinstance(history, list) or not all(isinstance(turn, list) and len(turn) == 2 for turn in history):
+        raise RecordError(f'"history" must be a list of pairs [question, answer], found {kind_of(history)}')
+    system = _optional(record, "system")
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    for question, answer in history:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    messages += _question_and_answer(record, _ALPACA)
+    return read_messages(messages, f"{_ALPACA.prompt} with {_ALPACA.completion}")
+
+
+def _optional(record: Mapping[str, Any], key: str) -> str:
+    """Return a text that may be missing. Raises `RecordError` for what is there and no text."""
+    value = record.get(key)
+    if value is None:
+        return ""
+    text = _text(record, key, empty=True)
+    return text if text.strip() else ""
 
 
 def _names(keys: Keys) -> set[str]:
@@ -111,7 +186,7 @@ def _text(record: Mapping[str, Any], key: str, *, empty: bool = False) -> str:
     value = record[key]
     if not isinstance(value, str):
         hint = '; conversations go under "messages"' if isinstance(value, list) else ""
-        raise RecordError(f'"{key}" must be a string, found {_kind(value)}{hint}')
+        raise RecordError(f'"{key}" must be a string, found {kind_of(value)}{hint}')
     if not empty and not value.strip():
         raise RecordError(f'"{key}" is empty: there is nothing to learn')
     return value
@@ -119,58 +194,18 @@ def _text(record: Mapping[str, Any], key: str, *, empty: bool = False) -> str:
 
 def _tools(record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:
     tools = record.get("tools")
-    if not tools:
+    if not tools and isinstance(functions := record.get("functions"), list):  # OpenAI's form of 2023
+        tools = [{"type": "function", "function": function} for function in functions]
+    if isinstance(tools, str) and tools.strip():  # JSON, as ShareGPT's and many Parquet files have it
+        try:
+            tools = read_json(tools)
+        except RecordError as error:
+            raise RecordError(f'"tools" must be a list of objects, found a string that is {error}') from error
+    if not tools or (isinstance(tools, str) and not tools.strip()):
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
-        raise RecordError(f'"tools" must be a list of objects, found {_kind(tools)}')
+        raise RecordError(f'"tools" must be a list of objects, found {kind_of(tools)}')
     return tuple(tools)
-
-
-def _messages(value: Any, key: str) -> tuple[Message, ...]:
-    if not isinstance(value, list):
-        raise RecordError(f'"{key}" must be a list of messages, found {_kind(value)}')
-    if not value:
-        raise RecordError(f'"{key}" is empty: expected at least a user and an assistant message')
-    for number, message in enumerate(value, start=1):
-        if problem := _message_problem(message):
-            raise RecordError(f'message {number} of "{key}" {problem}')
-    roles = [message["role"] for message in value]
-    if "assistant" not in roles:
-        raise RecordError(
-            f'"{key}" has no assistant message to learn (roles found: {listing(dict.fromkeys(roles))}); '
-            "roles are system, user, assistant, tool"
-        )
-    if roles[0] == "assistant":
-        raise RecordError(f'"{key}" begins with the assistant, who has nothing to answer yet; put a user message first')
-    return tuple(value)
-
-
-def _message_problem(message: Any) -> str | None:
-    if not isinstance(message, Mapping):
-        return f'must be an object {{"role": …, "content": …}}, found {_kind(message)}'
-    role, calls = message.get("role"), message.get("tool_calls")
-    if not isinstance(role, str):
-        rename = "; rename them to role and content" if {"from", "value"} <= message.keys() else ""
-        return f'needs a "role" that is a string (keys found: {listing(message)}{rename})'
-    if calls and not (isinstance(calls, list) and all(isinstance(call, Mapping) for call in calls)):
-        return f'has "tool_calls" that must be a list of objects, found {_kind(calls)}'
-    if role == "assistant" and calls:
-        return None
-    return _content_problem(message, role)
-
-
-def _content_problem(message: Mapping[str, Any], role: str) -> str | None:
-    content = message.get("content")
-    if content is None:
-        return f'has no "content" (keys found: {listing(message)})'
-    if isinstance(content, list):
-        if not all(isinstance(part, Mapping) for part in content):
-            return 'has a "content" list whose parts must be objects such as {"type": "text", "text": …}'
-    elif not isinstance(content, str):
-        return f'has a "content" that must be a string, found {_kind(content)}'
-    if role == "assistant" and not (content.strip() if isinstance(content, str) else content):
-        return "is an empty answer of the assistant: there is nothing to learn"
-    return None
 
 
 def _missing(record: Mapping[str, Any], keys: Keys) -> str:
@@ -195,8 +230,3 @@ def _suggestions(record: Mapping[str, Any], keys: Keys) -> dict[str, str]:
     if {"prompt", "completion"} <= found.keys():
         return {name: found[name] for name in ("prompt", "completion") if found[name] != getattr(keys, name)}
     return next(({name: found[name]} for name in ("messages", "text") if name in found), {})
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), f"the number {value}"[:60])
