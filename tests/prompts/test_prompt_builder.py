@@ -247,9 +247,11 @@ def test_conversations_without_a_template_are_plain_text(plain_builder: PromptBu
     shown = "".join(map(plain_builder.token_text, sample.tokens.tolist())).removeprefix("<s>").strip()
     assert shown.replace("</s> ", "</s>").replace("<0x0A>", "\n") == "Be short.\n\nWhy? Because.</s>Oh\nYes.</s>"
     assert [plain_builder.decode(span).strip() for span in spans(sample)] == ["Because.", "Yes."]
-    for bad in ({"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "tool_calls": [{"name": "f"}]}):
-        with pytest.raises(PromptError, match=r"train\.jsonl:17: the model has no chat template"):
-            one(plain_builder, chat([messages[1], bad, messages[2]]))
+    call = {"role": "assistant", "tool_calls": [{"name": "f"}]}
+    with pytest.raises(PromptError, match=r"train\.jsonl:17: the model has no chat template"):
+        one(plain_builder, chat([messages[1], call, messages[2]]))
+    with pytest.raises(PromptError, match=r"train\.jsonl:17: message 2 .* part of type 'image'"):
+        one(plain_builder, chat([messages[1], {"role": "user", "content": [{"type": "image"}]}, messages[2]]))
     with pytest.raises(PromptError, match="which tools need"):
         one(plain_builder, chat(messages, tools=({"type": "function"},)))
 

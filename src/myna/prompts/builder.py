@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.data.example import Example, Message, Source
+from myna.data.messages import RecordError, is_learnt, normal_messages
 from myna.errors import PromptError
 from myna.prompts.controls import ControlTokens
+from myna.prompts.conversations import TemplateHabits
 from myna.prompts.formats import (
     ChatTemplate,
     Format,
@@ -39,6 +41,10 @@ LongExamples: TypeAlias = Literal["skip", "error", "truncate-prompt"]
 
 _FORMAT = 1
 """Counts up when the same example and tokenizer would give other tokens than before."""
+
+
+class TooLongError(PromptError):
+    """An example is over the most tokens, where that is to be an error (`long_examples`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class PromptBuilder:
         begin = self._find_begin()
         self._chats: Format = template or PlainFormat(self._end, space_before_answers=True)
         self._completions: Format = template or PlainFormat(self._end, space_before_answers=False)
+        self._habits = TemplateHabits(self._chats)
         self._texts = ReadyMade(self._controls, begin=begin, end=self._end, end_tokens=self._end_names)
         begin_id = None if begin is None else self._controls.ids[begin]
         self._masking = Masking(self._controls, begin=begin_id, end_tokens=self.end_tokens)
@@ -138,7 +145,10 @@ class PromptBuilder:
                 return self._text_samples(example, max_tokens, bool(mask_prompt), long_examples)
             return self._conversation_samples(example, max_tokens, mask_prompt is not False, long_examples)
         except PromptError as error:
-            raise PromptError(f"{example.source}: {self._controls.plain(str(error))}") from error
+            raise type(error)(f"{example.source}: {self._controls.plain(str(error))}") from error
+        except (RecordError, RecursionError) as error:
+            reason = error if isinstance(error, RecordError) else "the conversation is nested too deeply"
+            raise PromptError(f"{example.source}: {reason}") from error
 
     def prompt(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
@@ -149,7 +159,11 @@ class PromptBuilder:
         message is asked as it stands, but for the spaces at its end: the answer begins with them. Raises
         `PromptError` when the template refuses.
         """
-        marked, marked_tools = self._controls.protect(messages), self._controls.protect(tools)
+        try:
+            normal = self._habits.suited(normal_messages(messages))
+            marked, marked_tools = self._controls.protect(normal), self._controls.protect(tools)
+        except (RecordError, RecursionError) as error:
+            raise PromptError(str(error) if isinstance(error, RecordError) else "messages nested too deeply") from error
         text = self._chats.render(marked, marked_tools, ask=True)
         prompts = prompt_ends(self._chats, text, marked, marked_tools)
         return np.array(self._masking.encode(text, prompts, begins=self._chats.begins)[0], np.int32)
@@ -228,6 +242,7 @@ class PromptBuilder:
     def _conversation_samples(
         self, example: Example, max_tokens: int, masked: bool, long_examples: LongExamples
     ) -> Samples:
+        example = replace(example, messages=normal_messages(example.messages))
         messages = self._controls.protect(example.messages)
         rendered = self._render(example, messages, masked)
         if long_examples != "truncate-prompt":
@@ -249,16 +264,19 @@ class PromptBuilder:
     def _render(self, example: Example, messages: Sequence[Message], masked: bool) -> list[Rendered]:
         rendered = render_conversation(
             self._completions if example.kind == "completion" else self._chats,
-            messages,
+            self._habits.suited(messages),
             self._controls.protect(example.tools),
             end=self._end,
             end_tokens=self._end_names,
             masked=masked,
+            unlearnt=[i for i, each in enumerate(messages) if each["role"] == "assistant" and not is_learnt(each)],
         )
+        notices = list(self._habits.left_out(messages, [each.text for each in rendered]))
         if example.tools and not self._takes_tools:
-            notice = "the chat template has no place for tools; they are left out"
-            return [replace(each, notices=(*each.notices, notice)) for each in rendered]
-        return rendered
+            notices.append("the chat template has no place for tools; they are left out")
+        if not notices:
+            return rendered
+        return [replace(each, notices=(*each.notices, *dict.fromkeys(notices))) for each in rendered]
 
     @cached_property
     def _takes_tools(self) -> bool:
@@ -273,7 +291,7 @@ class PromptBuilder:
             raise PromptError("no token of this example would be learnt: it has nothing after its first token")
         longest = max(map(len, samples))
         if longest > max_tokens and long_examples == "error":
-            raise PromptError(
+            raise TooLongError(
                 f"the example has {longest} tokens, over the maximum of {max_tokens}; set --max-seq-length "
                 f"{longest}, or --long-examples skip or truncate-prompt"
             )

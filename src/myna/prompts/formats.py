@@ -6,13 +6,15 @@ model is asked and where its answers end. Knows nothing of tokens, lengths or fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from myna.data.example import Message
 from myna.errors import PromptError
 from myna.prompts.controls import any_of
+from myna.prompts.refusals import advice
 
 _PROBE = "myna-probe"
 
@@ -32,7 +34,7 @@ class Rendered:
 
     begins: the tokenizer's beginning token goes before it; a template writes its own. prompts: where the model is
         asked, as numbers of characters, ascending; the tokens up to there are those that it sees at inference.
-        answers: what is learnt; None learns everything. notices: for a person.
+        answers: what is learnt; None learns everything but the `unlearnt` answers. notices: for a person.
     """
 
     text: str
@@ -40,6 +42,7 @@ class Rendered:
     prompts: tuple[int, ...] = ()
     answers: tuple[Answer, ...] | None = None
     notices: tuple[str, ...] = ()
+    unlearnt: tuple[Answer, ...] = ()
 
 
 class Format(Protocol):
@@ -69,9 +72,11 @@ class ChatTemplate:
                 tokenize=False,
             )
         except Exception as error:  # a template is a program: what it can't handle ends in any exception
+            roles = ", ".join(str(message.get("role")) for message in messages)
+            steps = advice(messages)
             raise PromptError(
-                f"the model's chat template refuses this conversation: {error} "
-                f"(roles: {', '.join(str(message.get('role')) for message in messages)})"
+                f"the model's chat template refuses this conversation: {_short(str(error))} (roles: {_short(roles)})"
+                f"{f'; {steps}' if steps else ''}"
             ) from error
         return str(text)
 
@@ -148,27 +153,24 @@ def render_conversation(
     end: str,
     end_tokens: Iterable[str],
     masked: bool,
+    unlearnt: Collection[int] = (),
 ) -> list[Rendered]:
     """Return the conversation as one marked text with its answers; its last answer ends with an end token.
 
     A template that writes past answers otherwise than it asked for them (Qwen3 leaves their thinking out) gives
     one text for each answer instead, which ends there; else the model would learn what it is never asked. Not so
     when nothing is masked: the whole is learnt then. `end` is added where the template ends the last answer with
-    none of `end_tokens`. Raises `PromptError` when the template asks for an answer in words that it doesn't
-    write into the conversation itself.
+    none of `end_tokens`. `unlearnt`: indices of messages that are answers and not to be learnt. Raises `PromptError`
+    when the template asks for an answer in words that it doesn't write into the conversation itself.
     """
-    turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    turns = [i for i, message in enumerate(messages) if message["role"] == "assistant" and i not in unlearnt]
     ends = any_of(end_tokens)
     texts, answers = [], []
     for index in turns:
-        text = format_.render(messages[: index + 1], tools, ask=False)
-        prompt = format_.render(messages[:index], tools, ask=True)
-        _check_prompt(prompt, text)
-        found = ends.search(text, len(prompt))
-        last = index == len(messages) - 1
-        if last and not found:
+        text, answer = _answer(format_, messages[: index + 1], tools, ends)
+        if index == len(messages) - 1 and not answer.ended:
             text += end
-        answer = Answer(len(prompt), found.end() if found else len(text), ended=bool(found) or last)
+            answer = Answer(answer.start, len(text), ended=True)
         _check_answer(messages[index], text[answer.start : answer.stop], ends)
         texts.append(text)
         answers.append(answer)
@@ -176,7 +178,13 @@ def render_conversation(
     notices = _changed(messages, whole)
     if not masked:
         prompts = prompt_ends(format_, whole, messages, tools)
-        return [Rendered(whole, format_.begins, tuple(prompts), notices=notices)]
+        left_out = tuple(_answer(format_, messages[: i + 1], tools, ends)[1] for i in sorted(unlearnt))
+        if not {answer.start for answer in left_out} <= set(prompts):
+            raise PromptError(
+                "the model's chat template rewrites past answers, so a weight of 0 is heeded only where answers alone "
+                "are learnt; leave out --no-mask-prompt, or the weight"
+            )
+        return [Rendered(whole, format_.begins, tuple(prompts), notices=notices, unlearnt=left_out)]
     if all(whole.startswith(text[: answer.stop]) for text, answer in zip(texts, answers, strict=True)):
         prompts = [answer.start for answer in answers]
         return [Rendered(whole, format_.begins, tuple(prompts), tuple(answers), notices)]
@@ -191,6 +199,17 @@ def render_conversation(
         )
         for text, index, answer in zip(texts, turns, answers, strict=True)
     ]
+
+
+def _answer(
+    format_: Format, messages: Sequence[Message], tools: Sequence[Any] | None, ends: re.Pattern[str]
+) -> tuple[str, Answer]:
+    """Return a conversation up to the answer that is its last message, and where that stands in it."""
+    text = format_.render(messages, tools, ask=False)
+    prompt = format_.render(messages[:-1], tools, ask=True)
+    _check_prompt(prompt, text)
+    found = ends.search(text, len(prompt))
+    return text, Answer(len(prompt), found.end() if found else len(text), ended=bool(found))
 
 
 def _check_prompt(prompt: str, text: str) -> None:
@@ -220,6 +239,10 @@ def _changed(messages: Sequence[Message], text: str) -> tuple[str, ...]:
         if message["role"] != "assistant" and _is_missing(message.get("content"), text)
     )
     return tuple(f"the chat template leaves out or rewrites {role} messages" for role in roles)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _is_missing(content: Any, text: str) -> bool:

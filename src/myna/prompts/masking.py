@@ -38,6 +38,9 @@ class Masking:
         for answer in rendered.answers or ():
             start = starts[answer.start]
             trained[start : self._stop(rendered, answer, tokens, start)] = True
+        for answer in rendered.unlearnt:
+            start = starts[answer.start]
+            trained[start : self._stop(rendered, answer, tokens, start)] = False
         trained[:1] = False
         return Sample(np.array(tokens, np.int32), trained, source)
 
