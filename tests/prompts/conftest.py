@@ -46,7 +46,31 @@ NO_END = (
 )
 # DeepSeek-R1 asks with an opened thought, which its conversations don't have.
 OPEN_THOUGHT = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+# Gemma's refuses system messages and turns that do not alternate.
+STRICT = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# As Qwen3's: parts of a content are dropped, calls take objects, and only the last answer keeps its reasoning.
+TOOLS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content is string and loop.last %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+    "{% if m.content is string %}{{ m.content }}{% endif %}"
+    "{% for call in m.tool_calls %}<call>{{ call.function.name }} {{ call.function.arguments | tojson }}{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# DeepSeek's joins the arguments, which must be a string, to other strings.
+ARGUMENTS_AS_TEXT = TOOLS.replace("call.function.arguments | tojson", "'' + call.function.arguments")
+# Llama 3.2's prints the date of the day.
+DATED = "{{ strftime_now('%d %b %Y') }}\n" + CHATML
 TEMPLATES = {
+    "strict": STRICT,
+    "tools": TOOLS,
+    "arguments-as-text": ARGUMENTS_AS_TEXT,
+    "dated": DATED,
     "chatml": CHATML,
     "thinking": THINKING,
     "end-of-text": END_OF_TEXT,

@@ -45,6 +45,51 @@ def test_samples_come_back_as_the_builder_made_them(builder: PromptBuilder, tmp_
     assert list(summary.notices.values()) == [1, 1, 1, 1]
 
 
+def test_what_the_template_refuses_is_an_error_with_a_next_step_or_left_out_and_counted(
+    made_builder: Callable[[str, str], PromptBuilder], tmp_path: Path
+) -> None:
+    strict = made_builder("byte-level", "strict")
+    system = {"role": "system", "content": "s"}
+    question, answer = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+    examples = [
+        Example("chat", Source("data/train.jsonl", line), messages=messages)
+        for line, messages in enumerate(
+            [(question, answer), (system, question, answer), (question, question, answer), (question, answer)], start=1
+        )
+    ]
+    with pytest.raises(PromptError) as caught:
+        build_samples(examples, strict, max_tokens=99, directory=tmp_path / "a")
+    said = str(caught.value)
+    assert said.startswith("data/train.jsonl:2: the model's chat template refuses this conversation: System role not")
+    assert "put the system message's text at the beginning of the first user message" in said
+    assert said.endswith("to go on without such examples: --on-bad-example skip")
+    store = build_samples(examples, strict, max_tokens=99, on_bad_example="skip", directory=tmp_path / "b")
+    assert [sample.source.line for sample in store] == [1, 4]
+    assert (store.summary.examples, store.summary.refused) == (4, 2)
+    assert "2 of 4 examples can't be expressed" in store.summary.lines()[0]
+    assert "the first: data/train.jsonl:2: " in store.summary.lines()[0]
+    with pytest.raises(
+        PromptError, match=r"2 of 2 examples can't be expressed .* nothing to learn; the first: .*:3: .*"
+    ):
+        build_samples(
+            [examples[2], examples[1]], strict, max_tokens=99, on_bad_example="skip", directory=tmp_path / "c"
+        )
+    with pytest.raises(PromptError, match=r"must alternate.*join messages of one role that follow each other"):
+        build_samples([examples[2]], strict, max_tokens=99, directory=tmp_path / "d")
+
+
+def test_an_example_that_is_too_long_is_no_bad_example(builder: PromptBuilder, tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="over the maximum of 50"):
+        build_samples(
+            [completion(1, "long " * 99, "a")],
+            builder,
+            max_tokens=50,
+            long_examples="error",
+            on_bad_example="skip",
+            directory=tmp_path,
+        )
+
+
 def test_what_is_left_out_is_counted_with_what_to_set(builder: PromptBuilder, tmp_path: Path) -> None:
     examples = [completion(1, "short", "a"), completion(2, "long " * 99, "a"), completion(3, "longer " * 199, "a")]
     longest = len(builder.samples(examples[2], max_tokens=10**6).samples[0])

@@ -61,7 +61,11 @@ class Lengths:
     def findings(self) -> Iterator[Finding]:
         """Return what was found in all splits measured so far."""
         ours: dict[str, tuple[Severity, str]] = {
-            "refused by tokenizer": ("serious", "The model's tokenizer or template can't express them: training stops"),
+            "refused by tokenizer": (
+                "serious",
+                "The model's tokenizer or template can't express them: training stops there, or leaves them out with "
+                "--on-bad-example skip",
+            ),
             "end not learnt": ("serious", "No end token is learnt, so a model will not stop: end with the answer"),
             "too long": (
                 "warning",

@@ -132,6 +132,7 @@ def test(
             max_tokens=length,
             mask_prompt=note.get("mask_prompt") if mask_prompt is None else mask_prompt,
             long_examples=long_examples,
+            on_bad_example=on_bad_example,
             directory=Path(directory),
         )
         wanted = None if test_batches == -1 else test_batches * batch_size

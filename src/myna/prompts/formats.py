@@ -178,13 +178,15 @@ def render_conversation(
     notices = _changed(messages, whole)
     if not masked:
         prompts = prompt_ends(format_, whole, messages, tools)
-        left_out = tuple(_answer(format_, messages[: i + 1], tools, ends)[1] for i in sorted(unlearnt))
-        if not {answer.start for answer in left_out} <= set(prompts):
+        left_out = [_answer(format_, messages[: i + 1], tools, ends) for i in sorted(unlearnt)]
+        if not all(whole.startswith(text[: answer.stop]) for text, answer in left_out):
             raise PromptError(
                 "the model's chat template rewrites past answers, so a weight of 0 is heeded only where answers alone "
                 "are learnt; leave out --no-mask-prompt, or the weight"
             )
-        return [Rendered(whole, format_.begins, tuple(prompts), notices=notices, unlearnt=left_out)]
+        return [
+            Rendered(whole, format_.begins, tuple(prompts), notices=notices, unlearnt=tuple(a for _, a in left_out))
+        ]
     if all(whole.startswith(text[: answer.stop]) for text, answer in zip(texts, answers, strict=True)):
         prompts = [answer.start for answer in answers]
         return [Rendered(whole, format_.begins, tuple(prompts), tuple(answers), notices)]

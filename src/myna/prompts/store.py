@@ -17,8 +17,9 @@ from typing import overload
 import numpy as np
 
 from myna.data.example import Example, Source
+from myna.data.folder import OnBadExample
 from myna.errors import PromptError
-from myna.prompts.builder import LongExamples, PromptBuilder, Samples
+from myna.prompts.builder import LongExamples, PromptBuilder, Samples, TooLongError
 from myna.prompts.sample import Sample
 from myna.runs import writing
 
@@ -30,7 +31,8 @@ class SampleSummary:
     examples: read. samples: made (more than examples where texts were split into windows). skipped_long: examples
     of which something was left out for being over `max_tokens`. truncated: examples whose question was
     shortened. longest: tokens of the longest example or sample, left out or not. notices: how many examples each
-    notice holds for.
+    notice holds for. refused: examples left out because the tokenizer or its template can't express them.
+    first_refusal: the first of these, with the reason.
     """
 
     examples: int
@@ -42,10 +44,17 @@ class SampleSummary:
     tokens: int
     trained_tokens: int
     notices: Mapping[str, int]
+    refused: int = 0
+    first_refusal: str = ""
 
     def lines(self) -> tuple[str, ...]:
         """Return what a person should know, one line each: what was left out, how long it is, what to set."""
         lines = [f"{notice} ({count} of {self.examples} examples)" for notice, count in self.notices.items()]
+        if self.refused:
+            lines.append(
+                f"{self.refused} of {self.examples} examples can't be expressed by this model's tokenizer and template "
+                f"and were left out; the first: {self.first_refusal}"
+            )
         if self.truncated:
             lines.append(f"{self.truncated} of {self.examples} examples have a shortened question")
         if self.skipped_long:
@@ -66,6 +75,13 @@ class _Tally:
         self._max_tokens = max_tokens
         self._examples = self._samples = self._skipped = self._truncated = self._longest = self._trained = 0
         self._notices: Counter[str] = Counter()
+        self._refused, self._first_refusal = 0, ""
+
+    def add_refused(self, example: Example, error: PromptError) -> None:
+        self.file = example.source.file
+        self._examples += 1
+        self._refused += 1
+        self._first_refusal = self._first_refusal or str(error)
 
     def add_sample(self, sample: Sample) -> None:
         self.tokens += len(sample)
@@ -85,6 +101,12 @@ class _Tally:
         """Raises `PromptError` when there is nothing to learn."""
         if not self._examples:
             raise PromptError("there are no examples, so there is nothing to learn")
+        if not self._samples and self._refused:
+            long = f", the other {self._skipped} are over {self._max_tokens} tokens" if self._skipped else ""
+            raise PromptError(
+                f"{self.file}: {self._refused} of {self._examples} examples can't be expressed by this model's "
+                f"tokenizer and template{long}, so there is nothing to learn; the first: {self._first_refusal}"
+            )
         if not self._samples:
             raise PromptError(
                 f"{self.file}: all {self._examples} examples are over {self._max_tokens} tokens (the longest has "
@@ -101,6 +123,8 @@ class _Tally:
             tokens=self.tokens,
             trained_tokens=self._trained,
             notices=dict(self._notices),
+            refused=self._refused,
+            first_refusal=self._first_refusal,
         )
 
 
@@ -137,12 +161,13 @@ def build_samples(
     max_tokens: int,
     mask_prompt: bool | None = None,
     long_examples: LongExamples = "skip",
+    on_bad_example: OnBadExample = "error",
     directory: Path,
 ) -> SampleStore:
     """Make the samples of all examples and keep them in `directory`, which is created.
 
-    Raises `PromptError` for an example that can't be expressed (with its line), and when nothing is left to
-    learn; `ResourceError` when the disk is full.
+    Raises `PromptError` for an example that can't be expressed (with its line; with `on_bad_example="skip"` it is left
+    out and counted), and when nothing is left to learn; `ResourceError` when the disk is full.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tally = _Tally(max_tokens)
@@ -153,7 +178,17 @@ def build_samples(
         (directory / "index.bin").open("wb") as index,
     ):
         for example in examples:
-            made = builder.samples(example, max_tokens=max_tokens, mask_prompt=mask_prompt, long_examples=long_examples)
+            try:
+                made = builder.samples(
+                    example, max_tokens=max_tokens, mask_prompt=mask_prompt, long_examples=long_examples
+                )
+            except TooLongError:
+                raise
+            except PromptError as error:
+                if on_bad_example == "skip":
+                    tally.add_refused(example, error)
+                    continue
+                raise PromptError(f"{error}; to go on without such examples: --on-bad-example skip") from error
             for sample in made.samples:
                 place = tally.tokens
                 index.write(array("q", (place, place + len(sample), sample.source.line)).tobytes())

@@ -121,6 +121,7 @@ def _test(loop: Loop) -> Score:
         max_tokens=recipe.max_seq_length,
         mask_prompt=recipe.mask_prompt,
         long_examples=recipe.long_examples,
+        on_bad_example=recipe.on_bad_example,
         directory=loop.run.cache_path / "test",
     )
     wanted = None if recipe.test_batches == -1 else recipe.test_batches * recipe.batch_size

@@ -181,6 +181,7 @@ def _samples(
         max_tokens=recipe.max_seq_length,
         mask_prompt=recipe.mask_prompt,
         long_examples=recipe.long_examples,
+        on_bad_example=recipe.on_bad_example,
         directory=cache / split,
     )
     summary = store.summary
@@ -189,7 +190,7 @@ def _samples(
             split=split,
             examples=summary.examples,
             samples=summary.samples,
-            skipped_lines=len(examples.skipped),
+            skipped_lines=len(examples.skipped) + summary.refused,
             skipped_long=summary.skipped_long,
             truncated=summary.truncated,
             longest=summary.longest,

@@ -122,6 +122,7 @@ def _test(subject: _Subject, data: Path, tell: Tell) -> TestLoss:
             max_tokens=order.max_seq_length,
             mask_prompt=order.mask_prompt,
             long_examples=order.long_examples,
+            on_bad_example=order.on_bad_example,
             directory=Path(directory),
         )
         samples_hash = _samples_hash(store, order.wanted)
