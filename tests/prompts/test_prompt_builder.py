@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -456,6 +457,23 @@ def test_what_is_no_text_is_refused(any_builder: PromptBuilder) -> None:
     for ask in (any_builder.text_prompt, lambda text: any_builder.prompt([{"role": "user", "content": text}])):
         with pytest.raises(PromptError, match="half of a surrogate pair"):
             ask("a\udcff")
+
+
+def test_a_template_that_prints_the_date_is_told_the_one_that_was_fixed(made_builder: Build, tmp_path: Path) -> None:
+    made_builder("byte-level", "dated")._tokenizer.save_pretrained(tmp_path)
+    builders = [PromptBuilder.load(tmp_path, day=day) for day in (date(2024, 2, 1), date(2025, 3, 1))]
+    question = {"role": "user", "content": "q"}
+    for _ in range(2):  # transformers keeps one compiled template for both
+        for builder, said in zip(builders, ("01 Feb 2024", "01 Mar 2025"), strict=True):
+            assert builder.decode(builder.prompt([question])).startswith(said)
+            sample = one(builder, chat([question, {"role": "assistant", "content": "a"}]))
+            assert builder.decode(sample.tokens).startswith(said)
+    assert builders[0].content_hash != builders[1].content_hash
+    assert PromptBuilder.load(tmp_path, day=date(2024, 2, 1)).content_hash == builders[0].content_hash
+    undated = made_builder("byte-level", "chatml")
+    undated._tokenizer.save_pretrained(tmp_path / "undated")
+    assert undated.day is None
+    assert PromptBuilder.load(tmp_path / "undated", day=date(2024, 2, 1)).content_hash == undated.content_hash
 
 
 def test_end_tokens_come_from_tokenizer_template_and_generation_config(tmp_path: Path, made_builder: Build) -> None:

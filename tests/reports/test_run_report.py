@@ -205,7 +205,7 @@ def test_answers_before_and_after_stand_side_by_side(make_run: Make) -> None:
 def test_what_was_left_out_of_the_data_is_said_with_the_reason(make_run: Make) -> None:
     page = finished(make_run)
     assert "train: 3 examples are longer than 2,048 tokens and were left out" in page.text
-    assert "valid: 2 lines could not be read and were left out." in page.text
+    assert "valid: 2 lines could not be used and were left out." in page.text
     assert "Nothing was left out" not in page.text
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ from myna.errors import (
     RunError,
     TrainingError,
 )
+from myna.exporting import fuse
+from myna.generation import load
+from myna.prompts.builder import PromptBuilder
 from myna.recipe import LearningRateSchedule, Recipe, from_yaml
 from myna.reports.record import read_run
 from myna.runs import RunFolder
@@ -147,6 +151,51 @@ def test_training_works_outside_the_main_thread(recipe: MakeRecipe) -> None:
     assert results[0].iterations == 2
     with interruptible() as interruption:
         assert not interruption.requested
+
+
+def test_examples_that_the_model_cannot_be_asked_are_left_out_and_counted(
+    tmp_path: Path, data: Path, recipe: MakeRecipe
+) -> None:
+    """This model has no chat template, which tools need; the same goes for the test set."""
+    bad = {**sums(0, 1)[0], "tools": [{"type": "function", "function": {"name": "f"}}]}
+    for name in ("train", "test"):
+        with (data / f"{name}.jsonl").open("a") as file:
+            file.write(json.dumps(bad) + "\n")
+    with pytest.raises(PromptError, match=r"train\.jsonl:11: .*which tools need.*; to go on .*--on-bad-example skip"):
+        training.train(recipe(iters=1))
+    training.train(recipe(iters=1, on_bad_example="skip", test=True))
+    (read, *_) = events(tmp_path / "run", "data")
+    assert (read["examples"], read["samples"], read["skipped_lines"]) == (11, 10, 1)
+    assert any("1 of 11 examples can't be expressed" in each["text"] for each in events(tmp_path / "run", "notice"))
+
+
+DATED = (
+    "{{ strftime_now('%d %b %Y') }}\n{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def test_a_run_keeps_the_date_on_which_it_began_in_its_prompts(tmp_path: Path, recipe: MakeRecipe) -> None:
+    model = one_layer(tmp_path / "model")
+    (model / "chat_template.jinja").write_text(DATED)
+    began, run = date(2024, 2, 1), tmp_path / "run"
+    training.train(recipe(iters=3).model_copy(update={"model": str(model)}))
+    environment = json.loads((run / "environment.json").read_text())
+    assert date.fromisoformat(environment["prompt_date"]) >= date(2025, 1, 1)
+    # As if it had begun on another day.
+    environment["prompt_date"] = began.isoformat()
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(RunError, match="the date that it prints changed"):
+        training.resume(run, iters=4)
+    environment["hashes"]["prompt"] = PromptBuilder.load(model, day=began).content_hash
+    (run / "environment.json").write_text(json.dumps(environment))
+    training.resume(run, iters=4)
+    assert json.loads((run / "checkpoints/000004/myna.json").read_text())["prompt_date"] == "2024-02-01"
+    asked = load(str(model), adapter_path=run / "checkpoints/000004", device="cpu", dtype="float32")
+    assert asked.builder.day == began
+    assert "01 Feb 2024" in asked.builder.decode(asked.prompt_tokens("1 and 1 are"))
+    fused = fuse(str(model), run / "checkpoints/000004", tmp_path / "fused", check=False).folder
+    assert load(str(fused), device="cpu", dtype="float32").builder.day == began
 
 
 def test_a_loss_that_is_no_number_names_the_examples_and_keeps_the_checkpoint(

@@ -62,7 +62,8 @@ def show(
         Key of the conversation.
     """
     from myna.data.folder import open_folder
-    from myna.models.files import locate_tokenizer
+    from myna.models.adapters import noted_day
+    from myna.models.files import locate_tokenizer, read_json
     from myna.prompts.builder import PromptBuilder
     from myna.prompts.show import show_sample
     from myna.training.preparation import keys_of
@@ -85,7 +86,9 @@ def show(
     if examples is None or not 0 <= index < len(examples):
         count = 0 if examples is None else len(examples)
         raise DataError(f"{recipe.data}: no {split} example {index}; there are {count}, counted from 0")
-    builder = PromptBuilder.load(locate_tokenizer(recipe.model))
+    environment = source / "environment.json"
+    day = noted_day(read_json(environment)) if environment.is_file() else None
+    builder = PromptBuilder.load(locate_tokenizer(recipe.model), day=day)
     example = examples[index]
     made = builder.samples(
         example,

@@ -21,7 +21,7 @@ from myna.engines import choose
 from myna.engines.base import Model
 from myna.errors import AdapterError, DataError, RunError, excerpt
 from myna.evaluation.loss import evaluation_rows, fixed_selection, mean_loss, perplexity
-from myna.models.adapters import read_adapter, read_note
+from myna.models.adapters import model_note, noted_day, read_adapter, read_note
 from myna.models.files import ModelFiles, find
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.store import SampleStore, build_samples
@@ -121,7 +121,7 @@ def test(
     if adapter is not None and keys is None:
         keys = noted_keys(adapter, note)
     files = find(model)
-    builder = PromptBuilder.load(files.folder)
+    builder = PromptBuilder.load(files.folder, day=noted_day({**model_note(files), **note}))
     examples = open_split(Path(data), "test", keys=keys, on_bad_example=on_bad_example)
     values = None if by is None else _values(examples, by)
     length = max_seq_length or note.get("max_seq_length", DEFAULT_MAX_SEQ_LENGTH)

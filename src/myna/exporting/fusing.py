@@ -18,7 +18,7 @@ from myna.exporting.arithmetic import Fusion
 from myna.exporting.card import model_card
 from myna.exporting.folders import check_output, copy_companions, write_json, write_shards
 from myna.exporting.loss_change import LARGEST_RISE, LossChange, measure, test_set_of
-from myna.models.adapters import NOTE, PROMPT, read_adapter, read_note
+from myna.models.adapters import NOTE, PROMPT, PROMPT_DATE, model_note, read_adapter, read_note
 from myna.models.files import ModelFiles, expanded, find
 from myna.models.origin import other_base
 from myna.models.packed import ENTRIES as PACKING_ENTRIES
@@ -82,8 +82,8 @@ def fuse(
         _write_weights(partial, Fusion(files, spec, tensors, DTYPES[dtype] if dtype else None, unpack=dequantize))
         _write_config(partial, files, dtype, unpacked=dequantize)
         copy_companions(files.folder, partial)
-        if PROMPT in note:  # what the base's own note says is copied
-            write_json(partial / NOTE, {PROMPT: note[PROMPT]})
+        if handed_on := {key: note[key] for key in (PROMPT, PROMPT_DATE) if key in note}:
+            write_json(partial / NOTE, {**model_note(files), **handed_on})
         fused = find(str(partial))
         stored = _usual_dtype(fused)
         card = model_card(folder.name, files, spec, note, stored)

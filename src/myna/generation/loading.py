@@ -7,7 +7,7 @@ from typing import Literal
 
 from myna.engines import choose
 from myna.generation.language_model import LanguageModel
-from myna.models.adapters import model_note, read_adapter, read_note
+from myna.models.adapters import model_note, noted_day, read_adapter, read_note
 from myna.models.files import find
 from myna.prompts.builder import PromptBuilder
 
@@ -28,11 +28,14 @@ def load(
     """
     chosen = choose(engine)
     files = find(model)
-    builder = PromptBuilder.load(files.folder)
+    note = model_note(files)
     if adapter_path is None:
-        return LanguageModel(chosen.load(files, dtype=dtype, device=device), builder, model_note(files))
+        builder = PromptBuilder.load(files.folder, day=noted_day(note))
+        return LanguageModel(chosen.load(files, dtype=dtype, device=device), builder, note)
     path = Path(adapter_path).expanduser()
     spec, tensors = read_adapter(path, files)
+    note = {**note, **read_note(path)}
+    builder = PromptBuilder.load(files.folder, day=noted_day(note))
     loaded = chosen.load(files, adapter=spec, dtype=dtype, device=device)
     loaded.load_trainable(tensors)
-    return LanguageModel(loaded, builder, {**model_note(files), **read_note(path)})
+    return LanguageModel(loaded, builder, note)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = [
     "initial_tensors",
     "is_adapter",
     "model_note",
+    "noted_day",
     "read_adapter",
     "read_note",
     "read_stored",
@@ -42,6 +44,8 @@ NOTE = "myna.json"
 PROMPT = "prompt"
 """Key of what a note, and the `data.json` of the data, say of how prompts are made: handed on from data to adapter to
 fused model, and read by who writes prompts."""
+PROMPT_DATE = "prompt_date"
+"""Key of the date that the chat template was told in training, `2026-01-31`; only of templates that print it."""
 FULL_WEIGHTS = "weights.safetensors"
 """The trained tensors of a full fine-tuning, under the base model's names."""
 
@@ -74,6 +78,19 @@ def model_note(files: ModelFiles) -> dict[str, Any]:
     """Return what is noted in `myna.json` of a model's own folder, empty where there is none: fusing writes one."""
     note = files.folder / NOTE
     return read_json(note) if note.is_file() else {}
+
+
+def noted_day(note: Mapping[str, Any]) -> date | None:
+    """Return the date that prompts were made with, None where none is noted. Raises `AdapterError` for what is none."""
+    noted = note.get(PROMPT_DATE)
+    if noted is None:
+        return None
+    try:
+        return date.fromisoformat(noted)
+    except (TypeError, ValueError) as error:
+        raise AdapterError(
+            f'"{PROMPT_DATE}" in {NOTE} is {noted!r:.60}, expected a date such as "2026-01-31"'
+        ) from error
 
 
 def read_stored(path: Path) -> StoredAdapter:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -23,6 +24,7 @@ from myna.data.messages import RecordError, is_learnt, normal_messages
 from myna.errors import PromptError
 from myna.prompts.controls import ControlTokens
 from myna.prompts.conversations import TemplateHabits
+from myna.prompts.dates import prints_date
 from myna.prompts.formats import (
     ChatTemplate,
     Format,
@@ -65,13 +67,16 @@ class Samples:
 class PromptBuilder:
     """Makes samples and prompts with one model's tokenizer and chat template."""
 
-    def __init__(self, tokenizer: Any, generation_config: Mapping[str, Any]) -> None:
+    def __init__(self, tokenizer: Any, generation_config: Mapping[str, Any], *, day: date | None = None) -> None:
         """`tokenizer`: a transformers tokenizer with a `tokenizers` backend; see `load`."""
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._controls = ControlTokens(self._backend.to_str(), tokenizer.all_special_tokens)
         self.has_chat_template = bool(tokenizer.chat_template)
-        template = ChatTemplate(tokenizer) if self.has_chat_template else None
+        day = day or date.today()
+        self.day: date | None = day if prints_date(tokenizer.chat_template) else None
+        """The date that the chat template is told, None when it doesn't ask for it."""
+        template = ChatTemplate(tokenizer, day) if self.has_chat_template else None
         self._end, self._end_names = self._find_end(template, generation_config)
         self.end_tokens: frozenset[int] = frozenset(self._controls.ids[name] for name in self._end_names)
         """Ids at which an answer is over."""
@@ -84,10 +89,11 @@ class PromptBuilder:
         self._masking = Masking(self._controls, begin=begin_id, end_tokens=self.end_tokens)
 
     @classmethod
-    def load(cls, folder: Path) -> PromptBuilder:
+    def load(cls, folder: Path, *, day: date | None = None) -> PromptBuilder:
         """Load the tokenizer of a model folder, from its files alone.
 
-        Raises `PromptError` when there is none, it can't be loaded, or it has no end token.
+        day: the date for templates that print it, that of the run whose prompts are made; None is today's.
+        Raises `PromptError` when there is no tokenizer, it can't be loaded, or it has no end token.
         """
         if not folder.is_dir():
             raise PromptError(f"{folder}: no such folder, expected a model's folder with tokenizer.json")
@@ -102,7 +108,7 @@ class PromptBuilder:
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise PromptError(f"{folder}: the tokenizer has no tokenizer.json form ({type(tokenizer).__name__})")
         try:
-            return cls(tokenizer, _generation_config(folder))
+            return cls(tokenizer, _generation_config(folder), day=day)
         except PromptError as error:
             raise PromptError(f"{folder}: {error}") from error
 
@@ -113,7 +119,8 @@ class PromptBuilder:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over all that determines the tokens: tokenizer, chat template, special, control and end tokens."""
+        """SHA-256 over all that determines the tokens: tokenizer, chat template and the date in it, special, control
+        and end tokens."""
         facts = [
             _FORMAT,
             self._backend.to_str(),
@@ -121,6 +128,7 @@ class PromptBuilder:
             self._tokenizer.special_tokens_map,  # what templates see as bos_token, eos_token …
             sorted(self._control_ids),
             sorted(self.end_tokens),
+            *([] if self.day is None else [self.day.isoformat()]),
         ]
         return hashlib.sha256(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from myna.data.example import Message
 from myna.errors import PromptError
 from myna.prompts.controls import any_of
+from myna.prompts.dates import fix_date, prints_date
 from myna.prompts.refusals import advice
 
 _PROBE = "myna-probe"
@@ -59,12 +61,16 @@ class ChatTemplate:
 
     begins = False
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, day: date) -> None:
+        """`day`: what the template is told when it asks for today's date."""
         self._tokenizer = tokenizer
+        self._day = day
 
     def render(self, messages: Sequence[Message], tools: Sequence[Any] | None, *, ask: bool) -> str:
         """Return the template's text. Raises `PromptError` with the template's own reason when it refuses."""
         try:
+            if prints_date(self._tokenizer.chat_template):
+                fix_date(self._tokenizer.get_chat_template(tools=tools), self._day)
             text = self._tokenizer.apply_chat_template(
                 list(messages),
                 tools=list(tools) if tools else None,

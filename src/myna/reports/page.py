@@ -319,7 +319,7 @@ def _left_out(record: RunRecord) -> Iterator[str]:
     limit = record.recipe.max_seq_length
     for split in _splits(record):
         if split.skipped_lines:
-            yield f"{split.split}: {split.skipped_lines:,} lines could not be read and were left out."
+            yield f"{split.split}: {split.skipped_lines:,} lines could not be used and were left out."
         if split.skipped_long:
             yield (
                 f"{split.split}: {split.skipped_long:,} examples are longer than {limit:,} tokens and were "

@@ -16,6 +16,7 @@ from typing import Any
 from myna import __version__
 from myna.data.folder import DataFolder
 from myna.engines.base import Engine
+from myna.models.adapters import PROMPT_DATE
 from myna.models.files import ModelFiles, content_hash
 from myna.prompts.builder import PromptBuilder
 
@@ -25,7 +26,7 @@ _MUST_AGREE = {
     "train": "the training data",
     "valid": "the validation data",
     "base_model": "the base model",
-    "prompt": "the tokenizer or its chat template",
+    "prompt": "the tokenizer, its chat template or the date that it prints",
 }
 
 
@@ -40,6 +41,7 @@ def describe(
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
         "engine": engine.name,
         "device": asdict(engine.device(device)),
+        **({PROMPT_DATE: builder.day.isoformat()} if builder.day is not None else {}),
         "hashes": {
             "train": folder.train.content_hash,
             "valid": folder.valid.content_hash if folder.valid is not None else None,

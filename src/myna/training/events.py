@@ -24,7 +24,7 @@ class DataRead(_Event):
     """A split has become samples.
 
     samples: what is trained on; more than `examples` where a text was split into windows. skipped_lines:
-    could not be read (`on_bad_example: skip`). skipped_long, truncated: examples over `max_seq_length`.
+    could not be used (`on_bad_example: skip`). skipped_long, truncated: examples over `max_seq_length`.
     longest: tokens of the longest example. tokens, trained_tokens: of all samples together, once each.
     """
 

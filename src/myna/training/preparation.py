@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from myna.engines.base import Engine, Model, OptimizerSpec
 from myna.errors import AdapterError, DataError, ResourceError
 from myna.models.adapters import (
     PROMPT,
+    PROMPT_DATE,
     AdapterSpec,
     initial_tensors,
     read_adapter,
@@ -76,6 +78,7 @@ class Prepared:
             "max_seq_length": self.recipe.max_seq_length,
             "keys": asdict(keys_of(self.recipe)),
             "prompt_hash": self.builder.content_hash,
+            **({PROMPT_DATE: self.builder.day.isoformat()} if self.builder.day is not None else {}),
         }
 
 
@@ -100,9 +103,11 @@ def count_iterations(recipe: Recipe, samples: int) -> int:
     return max(1, math.ceil(recipe.epochs * samples / examples_per_iteration(recipe)))
 
 
-def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
+def prepare(recipe: Recipe, cache: Path, tell: Listener, *, day: date | None = None) -> Prepared:
     """Read, build and load all that the recipe names; `tell` is given what was read and what is worth
     knowing.
+
+    day: the date on which the run began, for chat templates that print it; None is today.
 
     Raises `DataError`, `PromptError`, `ModelError`, `AdapterError`, `RecipeError`, `ResourceError` and
     `MissingDependency`.
@@ -110,7 +115,7 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener) -> Prepared:
     files = find(recipe.model)
     spec = _adapter_spec(recipe, files)
     engine = choose(recipe.engine)
-    builder = PromptBuilder.load(files.folder)
+    builder = PromptBuilder.load(files.folder, day=day)
     if recipe.hf_dataset is not None:
         fetch_dataset(recipe.hf_dataset, Path(recipe.data))
     folder = open_folder(

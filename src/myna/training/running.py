@@ -10,9 +10,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
-from myna.errors import Interrupted, RecipeError, RunError
+from myna.errors import AdapterError, Interrupted, RecipeError, RunError
+from myna.models.adapters import noted_day
 from myna.models.files import STARTER
 from myna.recipe import Recipe, read_recipe, to_yaml
 from myna.runs import EventLog, RunFolder, write_file
@@ -98,7 +100,7 @@ class _Session:
         done."""
         checkpoint = self.run.checkpoint(progress.step)
         with self._cleared_cache(), EventLog(self.run.log_path) as log:
-            prepared = prepare(recipe, self.run.cache_path, self.listener)
+            prepared = prepare(recipe, self.run.cache_path, self.listener, day=self._day())
             over = progress.step >= prepared.iterations or progress.out_of_patience(recipe.early_stopping)
             if progress.step > prepared.iterations or (over and self.run.finished):
                 raise RunError(_finished(self.run, progress))
@@ -132,6 +134,13 @@ class _Session:
             yield
         finally:
             shutil.rmtree(self.run.cache_path, ignore_errors=True)
+
+    def _day(self) -> date | None:
+        """Return the date on which the run began, None where it is not noted: its prompts don't have it."""
+        try:
+            return noted_day(json.loads(self.run.environment_path.read_bytes()))
+        except (OSError, ValueError, AttributeError, AdapterError):  # what is damaged is reported further on
+            return None
 
     def _check_unchanged(self, prepared: Prepared) -> list[str]:
         """Raise for what must not have changed; return what may have, in words."""

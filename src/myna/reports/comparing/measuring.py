@@ -35,6 +35,7 @@ from myna.evaluation.testing import score_samples
 from myna.foreign_text import make_logs_visible
 from myna.generation import LanguageModel, load
 from myna.generation.language_model import Generation
+from myna.models.adapters import model_note, noted_day, read_note
 from myna.models.files import content_hash, find
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.store import SampleStore, build_samples
@@ -100,7 +101,8 @@ class _Subject:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.files = find(order.model)
-        self.builder = PromptBuilder.load(self.files.folder)
+        note = {**model_note(self.files), **read_note(Path(order.run))}
+        self.builder = PromptBuilder.load(self.files.folder, day=noted_day(note))
 
     @cached_property
     def engine(self) -> Engine:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from myna.generation import ConstraintFactory, Generation, LanguageModel, load
-from myna.models.adapters import read_adapter
+from myna.models.adapters import model_note, noted_day, read_adapter, read_note
 from myna.models.files import content_hash, find
 from myna.prompts.builder import PromptBuilder
 from myna.text2sql.constraint import Constrainer
@@ -48,7 +48,11 @@ class Answering:
         Raises `ModelError`, `AdapterError` and `PromptError` when model, adapter or tokenizer can't be read.
         """
         files = find(self.model)
-        base = {"model": content_hash(files), "prompt": PromptBuilder.load(files.folder).content_hash}
+        note = model_note(files)
+        if self.adapter_path is not None:
+            note = {**note, **read_note(self.adapter_path.expanduser())}
+        builder = PromptBuilder.load(files.folder, day=noted_day(note))
+        base = {"model": content_hash(files), "prompt": builder.content_hash}
         adapter = None
         if self.adapter_path is not None:
             spec, tensors = read_adapter(self.adapter_path.expanduser(), files)
