@@ -19,7 +19,7 @@ from myna.builders.decoding import decode
 from myna.builders.files import build_files
 from myna.builders.tables import read_rows
 from myna.builders.writer import Built
-from myna.data.folder import open_folder
+from myna.data.folder import open_folder, open_split
 from myna.errors import DataError, RecipeError
 from myna.text2sql.facts import SqlFacts
 
@@ -326,6 +326,82 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peak(100)  # what is imported and cached on first use is not the file's
     # 4,000 more rows would be over a megabyte if they were kept
     assert peak(8_000) - peak(4_000) < 200_000
+
+
+# Conversations and other people's forms
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "town 0"}}}
+CHAT = [
+    {"role": "user", "content": "Weather in town 0?"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "content": "sunny"},
+    {"role": "assistant", "content": "It is sunny."},
+]
+
+
+@pytest.mark.parametrize("tools", [TOOLS, json.dumps(TOOLS)])
+def test_tools_stay_with_their_conversation(tmp_path: Path, tools: Any) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"messages": CHAT, "tools": tools}]))
+    _build(tmp_path / "out", tmp_path / "a.json")
+    (example,) = open_split(tmp_path / "out", "train")
+    assert example.tools == tuple(TOOLS)
+    assert list(example.messages) == CHAT
+
+
+def test_a_column_called_tools_that_describes_none_does_no_harm(tmp_path: Path) -> None:
+    _build(tmp_path / "out", _csv(tmp_path / "a.csv", [{"prompt": "q", "completion": "a", "tools": "hammer, saw"}]))
+    assert _records(tmp_path / "out") == [{"prompt": "q", "completion": "a"}]
+
+
+def test_sharegpt_rows_are_conversations_with_their_system_message(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"conversations": turns, "system": "s", "tools": "[]"}) + "\n")
+    _build(tmp_path / "out", tmp_path / "a.jsonl")
+    (example,) = open_split(tmp_path / "out", "train")
+    assert [(each["role"], each["content"]) for each in example.messages] == [
+        ("system", "s"),
+        ("user", "q"),
+        ("assistant", "a"),
+    ]
+
+
+def test_alpaca_rows_keep_input_and_system_message(tmp_path: Path) -> None:
+    row = {"instruction": "Add", "input": "1 and 2", "output": "3", "system": "s"}
+    _build(tmp_path / "out", _csv(tmp_path / "a.csv", [row]))
+    (example,) = open_split(tmp_path / "out", "train")
+    assert [each["content"] for each in example.messages] == ["s", "Add\n\n1 and 2", "3"]
+
+
+@pytest.mark.parametrize("completion", ["It is sunny.", [CHAT[-1]]])
+def test_prompt_and_completion_may_be_conversations(tmp_path: Path, completion: Any) -> None:
+    row = {"prompt": CHAT[:-1], "completion": completion, "tools": TOOLS}
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    _build(tmp_path / "out", tmp_path / "a.json")
+    (example,) = open_split(tmp_path / "out", "train")
+    assert [message.get("weight") for message in example.messages] == [None, 0, None, None]
+    assert example.messages[-1]["content"] == "It is sunny."
+    assert example.tools == tuple(TOOLS)
+
+
+def test_bytes_in_parquet_are_text_where_they_are_utf8_and_else_a_reason(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "Wie spät?".encode(), "completion": "Spät".encode(), "image": b"\xff\xd8"},
+        {"prompt": b"\xff", "completion": b"a", "image": b"\xff\xd8"},
+    ]
+    built = _build(tmp_path / "out", _as_parquet(tmp_path / "a.parquet", rows))
+    assert _records(tmp_path / "out") == [{"prompt": "Wie spät?", "completion": "Spät"}]
+    assert built.skipped == {"rows with bytes that are no text": 1}
+    assert any("'prompt' holds bytes that are not UTF-8 text" in note for note in built.notes)
+
+
+def test_nulls_that_parquet_fills_into_objects_are_not_learnt(tmp_path: Path) -> None:
+    other = {"type": "function", "function": {"name": "time", "arguments": {"zone": "UTC"}}}
+    rows = [{"messages": CHAT}, {"messages": [CHAT[0], {**CHAT[1], "tool_calls": [other]}, *CHAT[2:]]}]
+    _build(tmp_path / "out", _as_parquet(tmp_path / "a.parquet", rows))
+    first, second = open_split(tmp_path / "out", "train")
+    assert list(first.messages) == CHAT
+    assert second.messages[1]["tool_calls"] == [other]
 
 
 # SQL facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,21 @@ def test_without_the_library_the_command_that_installs_it_is_named(
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingDependency, match="pip install datasets"):
         fetch_dataset(entry, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("record", "contents"),
+    [
+        ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "system": "s"}, "sqa"),
+        ({"instruction": "q", "input": "i", "output": "a", "id": 1}, ["q\n\ni", "a"]),
+    ],
+)
+def test_forms_of_other_programs_are_found_by_their_columns(
+    tmp_path: Path, record: dict[str, Any], contents: Sequence[str]
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/train.json").write_text(json.dumps(record) + "\n" + json.dumps(record) + "\n")
+    entry = {"path": str(tmp_path / "set"), "train_split": "train", "valid_split": None}
+    entry["config"] = {"cache_dir": str(tmp_path / "cache")}
+    examples = open_folder(fetch_dataset(entry, tmp_path / "data")).train
+    assert [message["content"] for message in examples[0].messages] == list(contents)

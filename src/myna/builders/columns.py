@@ -14,6 +14,8 @@ from myna.errors import DataError, did_you_mean, excerpt, listing
 
 _ADDITION = "input"
 """Beside an instruction this column holds what the instruction is about; by itself it may be a prompt."""
+_ALPACA_PROMPT, _SHAREGPT = "instruction", "conversations"
+_SYSTEM, _TOOLS = "system", "tools"
 _KINDS = (("prompt", "completion"), ("messages",), ("text",))
 
 
@@ -30,6 +32,8 @@ class Columns:
     text: str | None = None
     database: str | None = None
     gold: str | None = None
+    tools: str | None = None
+    """Descriptions of the tools that a conversation may call, beside question and answer or messages."""
 
     def used(self) -> dict[str, str]:
         """Return which columns are read for what."""
@@ -85,8 +89,15 @@ def _usual(path: Path, found: Sequence[str], name: str, told: Columns) -> str | 
 
 def _with_addition(path: Path, told: Columns, found: Sequence[str], guesses: dict[str, str | None]) -> Columns:
     columns = {field.name: getattr(told, field.name) for field in fields(told)} | guesses
-    if columns["input"] is None and (columns["prompt"] or "").casefold() == "instruction":
+    if columns["input"] is None and (columns["prompt"] or "").casefold() == _ALPACA_PROMPT:
         columns["input"] = next((name for name in found if name.strip().casefold() == _ADDITION), None)
+    by_name = {name.strip().casefold(): name for name in found}
+    if columns["tools"] is None and not columns["text"]:
+        columns["tools"] = by_name.get(_TOOLS)
+    # ShareGPT's and Alpaca's files have their system messages in a column of their own
+    own = (columns["messages"] or columns["prompt"] or "").casefold()
+    if columns["system"] is None and own in (_ALPACA_PROMPT, _SHAREGPT):
+        columns["system"] = by_name.get(_SYSTEM)
     if columns["database"] and not (columns["gold"] or columns["completion"]):
         raise DataError(f"{path}: which column holds the right SQL? Name it with --gold (found: {_listed(found)})")
     return Columns(**columns)

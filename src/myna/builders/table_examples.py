@@ -15,6 +15,7 @@ from typing import Any
 from myna.builders.columns import Columns
 from myna.builders.tables import Row, column_names, read_rows
 from myna.data.example import Example, Source
+from myna.data.messages import RecordError, read_json
 from myna.data.records import Keys, read_line
 from myna.data.split import content_key
 from myna.errors import DataError, excerpt, listing
@@ -84,7 +85,7 @@ class TableExamples:
         facts, databases = self._facts(row)
         if facts is not None:
             record["sql"] = facts.as_dict()
-        line = json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+        line = json.dumps(record, ensure_ascii=False, default=_as_text).encode("utf-8", "surrogatepass")
         try:
             example = read_line(line, Keys(), source)
         except DataError as error:
@@ -95,10 +96,21 @@ class TableExamples:
         columns = self.columns
         if columns.text:
             return {"text": _needed(cells, columns.text)}
+        record = self._conversation(cells)
+        tools = cells.get(columns.tools) if columns.tools is not None else None
+        if not tools or (isinstance(tools, str) and not tools.lstrip().startswith("[")):
+            return record  # a column that is called so and describes none
+        return {**record, "tools": _as_plain(tools)}
+
+    def _conversation(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        columns = self.columns
         system = _text(cells, columns.system)
+        first = [{"role": "system", "content": system}] if system else []
         if columns.messages:
-            messages = _messages(cells, columns.messages)
-            return {"messages": [{"role": "system", "content": system}, *messages] if system else messages}
+            return {"messages": [*first, *_messages(cells, columns.messages)]}
+        asked = (columns.prompt, columns.completion)
+        if any(isinstance(cells.get(column), list | tuple) for column in asked if column is not None):
+            return _conversational(cells, columns, first)
         prompt = _needed(cells, columns.prompt)
         if addition := _text(cells, columns.input):
             prompt = f"{prompt}\n\n{addition}"
@@ -129,6 +141,30 @@ def _question(example: Example) -> Example:
     return replace(example, messages=example.messages[:asked])
 
 
+def _conversational(cells: Mapping[str, Any], columns: Columns, first: list[dict[str, str]]) -> dict[str, Any]:
+    """Return a conversation that is parted into what is asked and what is learnt, after a system message."""
+    parts: list[list[Any]] = []
+    for column, role in ((columns.prompt, "user"), (columns.completion, "assistant")):
+        cell = cells.get(str(column))
+        if isinstance(cell, list | tuple):
+            parts.append(_as_plain(cell))
+        else:
+            parts.append([{"role": role, "content": _needed(cells, column)}])
+    prompt, completion = parts
+    return {"prompt": [*first, *prompt], "completion": completion}
+
+
+def _as_plain(value: Any) -> Any:
+    """Return a value of JSON's types; Parquet's own become text."""
+    return json.loads(json.dumps(value, default=_as_text))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        raise _UnusableError("a cell holds bytes that are not UTF-8 text", "rows with bytes that are no text")
+    return str(value)
+
+
 def _text(cells: Mapping[str, Any], column: str | None) -> str:
     """Return a cell as text, empty when there is none."""
     value = cells.get(column) if column is not None else None
@@ -137,9 +173,9 @@ def _text(cells: Mapping[str, Any], column: str | None) -> str:
     if isinstance(value, float) and math.isnan(value):  # how many tables say "nothing"
         return ""
     if isinstance(value, list | dict | tuple):
-        raise _UnusableError(
-            f"{excerpt(column)} holds a list or an object, expected a text", "rows with no text in a cell"
-        )
+        raise _UnusableError(f"{excerpt(column)} holds a list or an object, expected a text", "rows with no text in a cell")
+    if isinstance(value, bytes):
+        raise _UnusableError(f"{excerpt(column)} holds bytes that are not UTF-8 text", "rows with bytes that are no text")
     return json.dumps(value, default=str).strip('"')
 
 
@@ -154,12 +190,12 @@ def _messages(cells: Mapping[str, Any], column: str) -> list[Any]:
     value = cells.get(column)
     if isinstance(value, str) and value.strip():
         try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise _UnusableError(f"{excerpt(column)} is no JSON: {error}", "rows with no messages") from error
+            value = read_json(value)
+        except RecordError as error:
+            raise _UnusableError(f"{excerpt(column)} is {error}", "rows with no messages") from error
     if not isinstance(value, list | tuple) or not value:
         raise _UnusableError(f"{excerpt(column)} holds no list of messages", "rows with no messages")
-    plain: list[Any] = json.loads(json.dumps(value, default=str))  # Parquet's own types become text
+    plain: list[Any] = _as_plain(value)
     return plain
 
 

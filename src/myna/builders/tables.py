@@ -217,6 +217,24 @@ def _after_space(text: str, place: int) -> int:
     return match.end() if match else place
 
 
+def _plain(value: Any) -> Any:
+    """Return a cell with its bytes as the UTF-8 text that they mostly are, and without the nulls that Arrow filled in.
+
+    Columns that were written without a type of text come as bytes; what is no text, such as an image, stays bytes.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        content = bytes(value)
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            return content
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
 def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
         import duckdb
@@ -232,7 +250,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
             while batch := result.fetchmany(_PARQUET_BATCH):
                 for values in batch:
                     number += 1
-                    yield Row(number, dict(zip(names, values, strict=True)))
+                    yield Row(number, dict(zip(names, map(_plain, values), strict=True)))
     except duckdb.Error as error:
         reason, _, _ = str(error).partition("\n")
         raise DataError(f"{path}: can't be read as Parquet: {reason}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.messages import without_nulls
-from myna.data.records import Keys
+from myna.data.records import Keys, OTHER_FORMS
 from myna.errors import DataError, MissingDependency, MynaError, did_you_mean, excerpt, listing
 from myna.runs import write_folder
 
@@ -125,6 +125,9 @@ def _columns(entry: Mapping[str, Any], found: Sequence[str]) -> dict[str, str]:
         if all(named[key] in found for key in wanted):
             kept = {column: column for column in _KEPT_COLUMNS if column in found}
             return kept | {named[key]: key for key in wanted}
+    for needed, optional in OTHER_FORMS:
+        if all(column in found for column in needed):
+            return {column: column for column in (*_KEPT_COLUMNS, *needed, *optional) if column in found}
     raise DataError(
         f"hf_dataset: {entry['path']} has no column for messages, prompt with completion, or text "
         f"(found: {listing(found)}); name them with prompt_feature and completion_feature, chat_feature "

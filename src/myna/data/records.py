@@ -24,7 +24,7 @@ from myna.data.example import Example, Message, Source
 from myna.data.messages import RecordError, kind_of, read_json, read_messages
 from myna.errors import DataError, did_you_mean, listing
 
-__all__ = ["USUAL_NAMES", "Keys", "RecordError", "read_line", "read_record"]
+__all__ = ["OTHER_FORMS", "USUAL_NAMES", "Keys", "RecordError", "read_line", "read_record"]
 
 USUAL_NAMES = {
     "prompt": ("question", "instruction", "query", "input", "problem", "user"),
@@ -52,6 +52,11 @@ _ADDITION = "input"
 """Beside an instruction this key holds what the instruction is about."""
 _SHAREGPT = "conversations"
 _ALPACA = Keys(prompt="instruction", completion="output")
+OTHER_FORMS = (
+    ((_SHAREGPT,), ("system",)),
+    ((_ALPACA.prompt, _ALPACA.completion), (_ADDITION, "system", "history")),
+)
+"""The keys that ShareGPT's and Alpaca's records must have, and those that they may."""
 
 
 def read_line(content: bytes, keys: Keys, source: Source) -> Example:
