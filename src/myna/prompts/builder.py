@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from myna.data.example import Example, Message, Source
 from myna.data.messages import RecordError, is_learnt, normal_messages
 from myna.errors import PromptError
+from myna.prompts.applied import AppliedTemplate
 from myna.prompts.controls import ControlTokens
 from myna.prompts.conversations import TemplateHabits
 from myna.prompts.dates import prints_date
@@ -41,7 +42,9 @@ from myna.prompts.stream import StreamDecoder
 
 LongExamples: TypeAlias = Literal["skip", "error", "truncate-prompt"]
 
-_FORMAT = 1
+_APPLIED_TO_PROMPT = "the model's chat template was applied to prompts already: it is not applied a second time"
+
+_FORMAT = 2
 """Counts up when the same example and tokenizer would give other tokens than before."""
 
 
@@ -84,7 +87,17 @@ class PromptBuilder:
         self._chats: Format = template or PlainFormat(self._end, space_before_answers=True)
         self._completions: Format = template or PlainFormat(self._end, space_before_answers=False)
         self._habits = TemplateHabits(self._chats)
-        self._texts = ReadyMade(self._controls, begin=begin, end=self._end, end_tokens=self._end_names)
+        self._applied = None
+        if template is not None:
+            self._applied = AppliedTemplate(
+                template,
+                begin=tokenizer.bos_token,
+                control_tokens=self._controls.ids,
+                end_tokens=self._end_names,
+            )
+        self._texts = ReadyMade(
+            self._controls, begin=begin, end=self._end, end_tokens=self._end_names, applied=self._applied
+        )
         begin_id = None if begin is None else self._controls.ids[begin]
         self._masking = Masking(self._controls, begin=begin_id, end_tokens=self.end_tokens)
 
@@ -164,11 +177,12 @@ class PromptBuilder:
         """Return the tokens `[tokens]` with which the model is asked for the next answer of a conversation.
 
         They begin every sample whose example begins with these messages. Without a chat template a lone user
-        message is asked as it stands, but for the spaces at its end: the answer begins with them. Raises
-        `PromptError` when the template refuses.
+        message is asked as it stands, but for the spaces at its end: the answer begins with them. A lone user message
+        to which the chat template was applied already is asked as the conversation that it holds, as in training.
+        Raises `PromptError` when the template refuses.
         """
         try:
-            normal = self._habits.suited(normal_messages(messages))
+            normal = self._habits.suited(self._unwrapped_prompt(normal_messages(messages)))
             marked, marked_tools = self._controls.protect(normal), self._controls.protect(tools)
         except (RecordError, RecursionError) as error:
             raise PromptError(str(error) if isinstance(error, RecordError) else "messages nested too deeply") from error
@@ -250,9 +264,12 @@ class PromptBuilder:
     def _conversation_samples(
         self, example: Example, max_tokens: int, masked: bool, long_examples: LongExamples
     ) -> Samples:
-        example = replace(example, messages=normal_messages(example.messages))
+        given = normal_messages(example.messages)
+        example = replace(example, messages=self._unwrapped(given))
         messages = self._controls.protect(example.messages)
         rendered = self._render(example, messages, masked)
+        if example.messages is not given:
+            rendered = [replace(each, notices=(*each.notices, _APPLIED_TO_PROMPT)) for each in rendered]
         if long_examples != "truncate-prompt":
             return self._fit(rendered, example.source, max_tokens, long_examples)
         first = self._fit(rendered, example.source, max_tokens, "skip")
@@ -268,6 +285,20 @@ class PromptBuilder:
             rendered = self._render(example, self._controls.protect(shorter), masked)
             result = self._fit(rendered, example.source, max_tokens, "skip")
         return replace(result, truncated=result is not first)
+
+    def _unwrapped(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return a question with its answer as messages where the chat template was applied to them already."""
+        if self._applied is None or [message["role"] for message in messages] != ["user", "assistant"]:
+            return messages
+        question, answer = messages
+        if question.keys() | answer.keys() != {"role", "content"}:
+            return messages
+        return self._applied.answered(question["content"], answer["content"]) or messages
+
+    def _unwrapped_prompt(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if self._applied is None or len(messages) != 1 or messages[0].keys() != {"role", "content"}:
+            return messages
+        return (messages[0]["role"] == "user" and self._applied.asked(messages[0]["content"])) or messages
 
     def _render(self, example: Example, messages: Sequence[Message], masked: bool) -> list[Rendered]:
         rendered = render_conversation(

@@ -1,8 +1,9 @@
 """Ready-made `text` examples: the markers `<s>`, `</s>`, `[INST] … [/INST]` around them become the real thing.
 
 Such files were written for one tokenizer with its control tokens typed out. A text goes in; marked text comes out in
-which the markers at its beginning and end, and those of its instruction turns, are this tokenizer's own control
-tokens; anything else of that kind stays text. What was done is said in notices. Knows nothing of tokens or lengths.
+which the markers at its beginning and end, and those of its instruction turns or of the turns of the model's own chat
+template, are this tokenizer's own control tokens; anything else of that kind stays text. What was done is said in
+notices. Knows nothing of tokens or lengths.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import re
 from collections.abc import Iterable
 
 from myna.errors import PromptError
+from myna.prompts.applied import AppliedTemplate, Turns
 from myna.prompts.controls import ControlTokens, any_of
 from myna.prompts.formats import Answer, Rendered
+
+APPLIED_TO_TEXT = "the model's chat template was applied to texts already: its control tokens are taken as such"
 
 _TURN = re.compile(r"(\s*(?:<s>)?\s*)\[INST\](.*?)\[/INST\](.*?)(?:</s>|(?=\s*(?:<s>)?\s*\[INST\])|\Z)", re.DOTALL)
 
@@ -20,9 +24,19 @@ _TURN = re.compile(r"(\s*(?:<s>)?\s*)\[INST\](.*?)\[/INST\](.*?)(?:</s>|(?=\s*(?
 class ReadyMade:
     """Reads ready-made texts for one tokenizer."""
 
-    def __init__(self, controls: ControlTokens, *, begin: str | None, end: str, end_tokens: Iterable[str]) -> None:
-        """`begin`: the token with which this tokenizer begins its texts, if it does; `end`: what ends them."""
+    def __init__(
+        self,
+        controls: ControlTokens,
+        *,
+        begin: str | None,
+        end: str,
+        end_tokens: Iterable[str],
+        applied: AppliedTemplate | None = None,
+    ) -> None:
+        """`begin`: the token with which this tokenizer begins its texts, if it does; `end`: what ends them; `applied`
+        knows the turns of its chat template."""
         self._controls = controls
+        self._applied = applied
         self._begin = begin
         self._end = end
         begins = any_of({"<s>", begin} - {None} if begin else {"<s>"}).pattern
@@ -38,6 +52,8 @@ class ReadyMade:
         if not body.strip():
             raise PromptError("the text is empty, or nothing but markers")
         turns = self._turns(body)
+        if turns is None and self._applied is not None and (found := self._applied.turns(body)) is not None:
+            return self._of_template(found, self._applied.end, notices)
         if turns is None:
             return Rendered(self._data(body, notices) + self._end, begins=True, notices=tuple(notices))
         marked, answers = "", []
@@ -54,7 +70,23 @@ class ReadyMade:
     def prompt(self, text: str) -> str:
         """Return marked text for a model to go on with: without end token, and without spaces at its end."""
         rendered = self.read(text.rstrip(" "))
-        return rendered.text.removesuffix(self._end)
+        text = rendered.text.removesuffix(self._end)
+        return text if self._applied is None else text.removesuffix(self._applied.end)
+
+    def _of_template(self, turns: Turns, end: str, notices: list[str]) -> Rendered:
+        """Return a text as it is written, in which all but the contents of its turns is control."""
+        marked, answers = "", []
+        place = len(turns.text) - len(turns.text.lstrip())
+        for span in turns.spans:
+            marked += turns.text[place : span.start]
+            start = len(marked)
+            marked += str(self._controls.protect(turns.text[span.start : span.stop]))
+            if span.role == "assistant":
+                answers.append(Answer(start, len(marked), ended=True))
+            place = span.stop
+        prompts = tuple(answer.start for answer in answers)
+        notices = [*notices, APPLIED_TO_TEXT]
+        return Rendered(marked + end, True, prompts, tuple(answers), tuple(notices))
 
     def _outer(self, text: str) -> tuple[str, list[str]]:
         notices = []
