@@ -173,9 +173,13 @@ def _text(cells: Mapping[str, Any], column: str | None) -> str:
     if isinstance(value, float) and math.isnan(value):  # how many tables say "nothing"
         return ""
     if isinstance(value, list | dict | tuple):
-        raise _UnusableError(f"{excerpt(column)} holds a list or an object, expected a text", "rows with no text in a cell")
+        raise _UnusableError(
+            f"{excerpt(column)} holds a list or an object, expected a text", "rows with no text in a cell"
+        )
     if isinstance(value, bytes):
-        raise _UnusableError(f"{excerpt(column)} holds bytes that are not UTF-8 text", "rows with bytes that are no text")
+        raise _UnusableError(
+            f"{excerpt(column)} holds bytes that are not UTF-8 text", "rows with bytes that are no text"
+        )
     return json.dumps(value, default=str).strip('"')
 
 

@@ -143,8 +143,8 @@ _MEANING: dict[str, tuple[Severity, str]] = {
     "bidirectional controls": ("warning", "They make a text look otherwise than a model reads it: remove them"),
     "control tokens as text": (
         "warning",
-        "They are learnt as plain characters, unless the whole is turns of the model's own chat template: give messages "
-        "without it",
+        "They are learnt as plain characters, unless the whole is turns of the model's own chat template: give "
+        "messages without it",
     ),
     "invisible characters": ("note", "Soft hyphens, zero-width spaces or byte order marks inside a text"),
     "full-width letters": ("note", "Other tokens than the plain letters and digits that questions are asked in"),
