@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from myna.data.example import Message
 from myna.errors import PromptError
 from myna.prompts.controls import any_of
-from myna.prompts.dates import fix_date, prints_date
 from myna.prompts.refusals import advice
+from myna.prompts.templates import TemplateError, TemplateLimitError, TemplateRenderer
 
 _PROBE = "myna-probe"
+_LONGEST_REASON = 500
+"""Characters of a template's own words in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +59,20 @@ class Format(Protocol):
 
 
 class ChatTemplate:
-    """The tokenizer's own chat template (transformers' `apply_chat_template`)."""
+    """The tokenizer's own chat template, rendered as transformers' `apply_chat_template` does, but under limits."""
 
     begins = False
 
     def __init__(self, tokenizer: Any, day: date) -> None:
         """`day`: what the template is told when it asks for today's date."""
-        self._tokenizer = tokenizer
-        self._day = day
+        self._renderer = TemplateRenderer(tokenizer, day)
 
     def render(self, messages: Sequence[Message], tools: Sequence[Any] | None, *, ask: bool) -> str:
         """Return the template's text. Raises `PromptError` with the template's own reason when it refuses."""
         try:
-            if prints_date(self._tokenizer.chat_template):
-                fix_date(self._tokenizer.get_chat_template(tools=tools), self._day)
-            text = self._tokenizer.apply_chat_template(
-                list(messages),
-                tools=list(tools) if tools else None,
-                add_generation_prompt=ask,
-                tokenize=False,
-            )
+            return self._renderer.render(messages, list(tools) if tools else None, ask=ask)
+        except TemplateError:
+            raise
         except Exception as error:  # a template is a program: what it can't handle ends in any exception
             roles = ", ".join(str(message.get("role")) for message in messages)
             steps = advice(messages)
@@ -84,13 +80,14 @@ class ChatTemplate:
                 f"the model's chat template refuses this conversation: {_short(str(error))} (roles: {_short(roles)})"
                 f"{f'; {steps}' if steps else ''}"
             ) from error
-        return str(text)
 
     def end_token(self, control_tokens: Iterable[str]) -> str | None:
         """Return the control token with which the template ends an answer, None when it has none."""
         question, answer = {"role": "user", "content": "a"}, {"role": "assistant", "content": _PROBE}
         try:
             text = self.render([question, answer], None, ask=False)
+        except TemplateLimitError:  # it would do so with every conversation
+            raise
         except PromptError:
             return None
         found = any_of(control_tokens).search(text, text.rfind(_PROBE) + len(_PROBE))
