@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def outcome(render: Any) -> str:
 
 
 def assert_same(tokenizer: Any, messages: list[dict[str, Any]], tools: Any, *, ask: bool) -> None:
-    ours = outcome(lambda: TemplateRenderer(tokenizer).render(messages, tools, ask=ask))
+    ours = outcome(lambda: TemplateRenderer(tokenizer, date.today()).render(messages, tools, ask=ask))
     theirs = outcome(
         lambda: tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=ask, tokenize=False)
     )
@@ -259,7 +260,7 @@ def test_a_template_that_would_take_forever_or_all_memory_is_stopped(
     template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "budget", lambda values: budget(values) // 20)  # to be stopped sooner
-    renderer = TemplateRenderer(Template(template))
+    renderer = TemplateRenderer(Template(template), date.today())
     with pytest.raises(TemplateLimitError, match=r"chat template .* chat_template\.jinja"):
         renderer.render([ASKED, ANSWERED], None, ask=True)
 
@@ -285,7 +286,7 @@ def test_a_stopped_template_is_reported_when_the_tokenizer_is_loaded(
 
 
 def test_a_template_that_does_not_compile_is_compiled_only_once() -> None:
-    renderer = TemplateRenderer(Template("{% if a %}"))
+    renderer = TemplateRenderer(Template("{% if a %}"), date.today())
     errors = []
     for _ in range(2):
         with pytest.raises(TemplateError) as caught:
@@ -309,7 +310,7 @@ def test_real_templates_need_less_than_a_twentieth_of_the_budget(name: str, monk
     folder = SHARED / name
     if not folder.exists():
         pytest.skip("../shared/data is not here")
-    renderer = TemplateRenderer(AutoTokenizer.from_pretrained(folder))
+    renderer = TemplateRenderer(AutoTokenizer.from_pretrained(folder), date.today())
     monkeypatch.setattr(rendering, "budget", lambda values: budget(values) // 20)
     random = np.random.default_rng(0)
     many = [

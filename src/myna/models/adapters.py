@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from myna.errors import AdapterError, ModelError
 from myna.models import mlx_format, peft_format
-from myna.models.files import ModelFiles, content_hash, expanded, read_json, read_tensor
+from myna.models.files import ModelFiles, content_hash, expanded, read_tensor
+from myna.models.json_files import read_json
 from myna.models.origin import packing_note
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
 from myna.models.stored import StoredAdapter, fit

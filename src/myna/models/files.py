@@ -20,6 +20,7 @@ import numpy as np
 
 from myna.errors import ModelError
 from myna.models import hub, packed
+from myna.models.json_files import read_json
 from myna.models.quantization import Packing
 from myna.models.tensors import TensorInfo, read_chunks, read_header, read_into, read_tensor
 
@@ -38,6 +39,8 @@ STARTER = "starter"
 """The name of the model that ships with the package; a folder of that name is `./starter`."""
 STARTER_FOLDER = Path(__file__).parent.parent / "starter" / "model"
 
+_MOST_INDEX_BYTES = 64 << 20
+"""Of the index; that of a model of 700 billion parameters, with 90,000 tensors, has an eighth of it."""
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors")
 _PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
@@ -167,19 +170,6 @@ def _read_config(model: str, folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`. Raises `ModelError` naming the file when there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); download or copy it again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: holds no JSON object")
-    return content
-
-
 def _why_no_config(model: str, folder: Path) -> str:
     if (folder / "recipe.yaml").exists():
         return (
@@ -227,7 +217,7 @@ def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
 
 
 def _indexed_files(index: Path) -> dict[Path, set[str]]:
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_json(index, most_bytes=_MOST_INDEX_BYTES).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f'{index}: no "weight_map"; download or copy it again')
     promised: dict[Path, set[str]] = defaultdict(set)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.models.files import ModelFiles, read_json
+from myna.models.files import ModelFiles
+from myna.models.json_files import read_json
+from myna.models.tokenizer_files import read_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ _EMBEDDING = "embed_tokens.weight"
 def describe_tokenizer(folder: Path) -> TokenizerInfo:
     """Describe the tokenizer in a folder. Raises `ModelError` for a file that is not what its name says."""
     present = tuple(name for name in _FILES if (folder / name).is_file())
-    fast = _object(folder / "tokenizer.json")
+    fast = read_tokenizer(folder)
     settings = _object(folder / "tokenizer_config.json")
     return TokenizerInfo(
         files=present,
@@ -59,7 +61,7 @@ def describe_tokenizer(folder: Path) -> TokenizerInfo:
 
 def disagreements(files: ModelFiles) -> tuple[str, ...]:
     """Say, a sentence each, where tokenizer, `config.json` and the embedding say different things."""
-    entries = _entries(_object(files.folder / "tokenizer.json"))
+    entries = _entries(read_tokenizer(files.folder))
     special = _special(_object(files.folder / "tokenizer_config.json"))
     found = [] if any((files.folder / name).is_file() for name in _FILES) else ["the folder has no tokenizer"]
     rows = next((files.shape(name)[0] for name in files.tensors if name.endswith(_EMBEDDING)), None)

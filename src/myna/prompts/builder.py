@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from myna.data.example import Example, Message, Source
 from myna.data.messages import RecordError, is_learnt, normal_messages
 from myna.errors import PromptError
+from myna.models.json_files import read_json
+from myna.models.tokenizer_files import read_tokenizer
 from myna.prompts.applied import AppliedTemplate
-from myna.prompts.controls import ControlTokens
+from myna.prompts.controls import ControlTokens, is_panic, refusals
 from myna.prompts.conversations import TemplateHabits
 from myna.prompts.dates import prints_date
 from myna.prompts.formats import (
@@ -70,8 +72,9 @@ class Samples:
 class PromptBuilder:
     """Makes samples and prompts with one model's tokenizer and chat template."""
 
-    def __init__(self, tokenizer: Any, generation_config: Mapping[str, Any], *, day: date | None = None) -> None:
-        """`tokenizer`: a transformers tokenizer with a `tokenizers` backend; see `load`."""
+    def __init__(self, tokenizer: Any, end_ids: Sequence[int] = (), *, day: date | None = None) -> None:
+        """`tokenizer`: a transformers tokenizer with a `tokenizers` backend; see `load`. end_ids: what ends an answer
+        besides its end token."""
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         self._controls = ControlTokens(self._backend.to_str(), tokenizer.all_special_tokens)
@@ -80,7 +83,7 @@ class PromptBuilder:
         self.day: date | None = day if prints_date(tokenizer.chat_template) else None
         """The date that the chat template is told, None when it doesn't ask for it."""
         template = ChatTemplate(tokenizer, day) if self.has_chat_template else None
-        self._end, self._end_names = self._find_end(template, generation_config)
+        self._end, self._end_names = self._find_end(template, end_ids)
         self.end_tokens: frozenset[int] = frozenset(self._controls.ids[name] for name in self._end_names)
         """Ids at which an answer is over."""
         begin = self._find_begin()
@@ -106,22 +109,26 @@ class PromptBuilder:
         """Load the tokenizer of a model folder, from its files alone.
 
         day: the date for templates that print it, that of the run whose prompts are made; None is today's.
-        Raises `PromptError` when there is no tokenizer, it can't be loaded, or it has no end token.
+        Raises `PromptError` when there is no tokenizer, it can't be loaded, or it has no end token; `ModelError` for a
+        file of it that is not what it should be.
         """
         if not folder.is_dir():
             raise PromptError(f"{folder}: no such folder, expected a model's folder with tokenizer.json")
         if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
             raise PromptError(f"{folder}: no tokenizer.json; copy the tokenizer's files of the base model there")
+        read_tokenizer(folder)  # before a library trusts it
         from transformers import AutoTokenizer
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except Exception as error:  # the library raises whatever its readers raise
+        except BaseException as error:  # the library raises whatever its readers raise, and its Rust part panics
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             raise PromptError(f"{folder}: the tokenizer can't be loaded: {error}") from error
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise PromptError(f"{folder}: the tokenizer has no tokenizer.json form ({type(tokenizer).__name__})")
         try:
-            return cls(tokenizer, _generation_config(folder), day=day)
+            return cls(tokenizer, _configured_end_ids(folder), day=day)
         except PromptError as error:
             raise PromptError(f"{folder}: {error}") from error
 
@@ -212,7 +219,10 @@ class PromptBuilder:
         if name is None or self.is_control(token):
             return str(name)
         stream = self.stream()
-        stream.push(self._backend.encode("a", add_special_tokens=False).ids[0])
+        with refusals():
+            before = self._backend.encode("a", add_special_tokens=False).ids
+        for each in before[:1]:
+            stream.push(each)
         text = stream.push(token)
         return text or str(name)
 
@@ -224,13 +234,11 @@ class PromptBuilder:
     def _control_ids(self) -> frozenset[int]:
         return frozenset(self._controls.ids.values())
 
-    def _find_end(
-        self, template: ChatTemplate | None, generation_config: Mapping[str, Any]
-    ) -> tuple[str, frozenset[str]]:
+    def _find_end(self, template: ChatTemplate | None, end_ids: Sequence[int]) -> tuple[str, frozenset[str]]:
         """Return the token that ends a text (and an answer, where its template doesn't end it), and all that end
         an answer."""
         of_template = template.end_token(self._controls.ids) if template else None
-        named = [self._backend.id_to_token(each) for each in _end_ids(generation_config)]
+        named = [self._backend.id_to_token(each) for each in end_ids]
         found = [name for name in (self._tokenizer.eos_token, *named, of_template) if name in self._controls.ids]
         if not found:
             raise PromptError(
@@ -241,7 +249,8 @@ class PromptBuilder:
     def _find_begin(self) -> str | None:
         """Return the token that the tokenizer itself puts before a text, if it does."""
         begin = self._tokenizer.bos_token
-        first = self._backend.encode("a").ids[:1]
+        with refusals():
+            first = self._backend.encode("a").ids[:1]
         return begin if begin in self._controls.ids and first == [self._controls.ids[begin]] else None
 
     def _text_samples(
@@ -339,18 +348,16 @@ class PromptBuilder:
         return Samples(fitting, skipped_tokens=longest if longest > max_tokens else None, notices=notices)
 
 
-def _generation_config(folder: Path) -> dict[str, Any]:
-    file = folder / "generation_config.json"
-    if not file.exists():
-        return {}
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise PromptError(f"generation_config.json is not JSON ({error}); fetch the model's files again") from error
-    return content if isinstance(content, dict) else {}
+def _configured_end_ids(folder: Path) -> list[int]:
+    """Return the ids that the configurations of generation and of the model say end an answer; several may."""
+    found: list[Any] = []
+    for name in ("generation_config.json", "config.json"):
+        config = read_json(folder / name) if (folder / name).exists() else {}
+        for part in (config, config.get("text_config")):
+            configured = part.get("eos_token_id") if isinstance(part, Mapping) else None
+            found += configured if isinstance(configured, list) else [configured]
+    return list(dict.fromkeys(filter(_is_id, found)))
 
 
-def _end_ids(generation_config: Mapping[str, Any]) -> list[int]:
-    configured = generation_config.get("eos_token_id")
-    ids = configured if isinstance(configured, list) else [configured]
-    return [each for each in ids if isinstance(each, int)]
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31

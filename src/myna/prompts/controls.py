@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = "\U0010fe0e", "\U0010fe0f"
 _GUARD = _OPEN + _CLOSE
 """Keeps two pieces of data from joining into a control token where a template puts them side by side."""
+
+
+_MOST_CONTROL_TOKENS = 10_000
+_LONGEST_CONTROL_TOKEN = 256
+"""What is kept in memory grows with their number and with the square of their length. Gemma has some 6,400."""
 
 
 class ControlTokens:
@@ -43,6 +49,14 @@ class ControlTokens:
             if (token["special"] or token["content"] in named) and token["content"].strip()
         }
         """Control token → id."""
+        if len(self.ids) > _MOST_CONTROL_TOKENS:
+            raise PromptError(f"the tokenizer has {len(self.ids)} special tokens, more than {_MOST_CONTROL_TOKENS}")
+        longest = max(self.ids, key=len, default="")
+        if len(longest) > _LONGEST_CONTROL_TOKEN:
+            raise PromptError(
+                f"the tokenizer's special token {longest[:40]!r} … has {len(longest)} characters, more than "
+                f"{_LONGEST_CONTROL_TOKEN}"
+            )
         nonce = secrets.token_hex(8)
         self._renamed = {content: f"<|{nonce}:{number}|>" for content, number in self.ids.items()}
         self._parts = _rename(parts, self._renamed)
@@ -110,8 +124,8 @@ class ControlTokens:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Return first and last character (exclusive) of each token of a text that is all data."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return list(encoding.offsets)
+        with refusals():
+            return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
 
     @cached_property
     def _continuing(self) -> Tokenizer:
@@ -126,15 +140,32 @@ class ControlTokens:
 
     def _ids(self, tokenizer: Tokenizer, marked: str) -> list[int]:
         text = self._marked.sub(lambda found: self._restored(found, self._renamed), marked)
-        try:
+        with refusals():
             return list(tokenizer.encode(text, add_special_tokens=False).ids)
-        except TypeError as error:  # what the library raises for a string that has no UTF-8 form
-            raise PromptError("the text holds half of a surrogate pair, which is no character") from error
 
     def _restored(self, found: re.Match[str], names: Mapping[str, str]) -> str:
         if found[1] is None:
             return names.get(found[0], found[0])
         return self._literals[int(found[1])] if found[1] else ""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what the `tokenizers` library raises into `PromptError`."""
+    try:
+        yield
+    except TypeError as error:  # what it raises for a string that has no UTF-8 form
+        raise PromptError("the text holds half of a surrogate pair, which is no character") from error
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        raise PromptError(f"the tokenizer fails: {error}") from error
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether a library's Rust part gave up, as its regular expressions do when they take too long. The exception
+    has no place to import it from."""
+    return type(error).__name__ == "PanicException"
 
 
 def any_of(strings: Iterable[str]) -> re.Pattern[str]:
@@ -145,7 +176,8 @@ def any_of(strings: Iterable[str]) -> re.Pattern[str]:
 def _build(parts: Mapping[str, Any]) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(json.dumps(parts))
+    with refusals():
+        return Tokenizer.from_str(json.dumps(parts))
 
 
 def _rename(parts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
