@@ -160,11 +160,26 @@ def test_a_folder_of_something_else_is_never_overwritten(tmp_path: Path) -> None
             RunFolder.create(place)
 
 
+def killed_while_writing(path: Path) -> Path:
+    """Return the folder that a killed writer of the folder `path` has left."""
+    program = textwrap.dedent("""
+        import os, signal, sys
+        from pathlib import Path
+        from myna.runs import write_folder
+        with write_folder(Path(sys.argv[1])) as folder:
+            (folder / "half").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == -signal.SIGKILL
+    (left,) = path.parent.glob(f".{path.name}.*.partial")
+    return left
+
+
 def test_an_empty_folder_and_one_that_never_began_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with RunFolder.create(tmp_path / "run").lock():
         pass
-    (tmp_path / "run" / ".recipe.yaml.12ab34cd.partial").write_text("mod")
+    killed_while_writing(tmp_path / "run" / "recipe.yaml")
     run = RunFolder.create(tmp_path / "run")
     with run.lock():
         assert names(run.path) == [".lock"]
@@ -194,46 +209,23 @@ def test_checkpoints_are_listed_by_step(tmp_path: Path) -> None:
 
 def test_who_writes_into_a_run_cleans_up_after_a_killed_process(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
-    (run.path / "checkpoints" / ".000300.12ab34cd.partial" / "x").mkdir(parents=True)
-    (run.path / ".recipe.yaml.12ab34cd.partial").write_text("half")
-    (run.path / ".adapter.replaced").mkdir()
-    (run.path / ".adapter.replaced" / "old").write_text("old")
+    killed_while_writing(run.checkpoint(300))
+    killed_while_writing(run.environment_path)
     with run.lock():
-        assert names(run.path) == [".lock", "adapter", "checkpoints", "recipe.yaml"]
-    assert names(run.adapter_path) == ["old"]
+        assert names(run.path) == [".lock", "checkpoints", "recipe.yaml"]
     assert names(run.path / "checkpoints") == []
 
 
 def test_opening_a_run_leaves_alone_what_is_being_written_into_it(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run")
-    (run.path / "checkpoints" / ".000300.12ab34cd.partial").mkdir(parents=True)
-    (run.path / ".report.html.12ab34cd.partial").write_text("half")
-    before = sorted(run.path.rglob("*"))
-    RunFolder.open(run.path)
-    assert sorted(run.path.rglob("*")) == before
-
-
-def test_opening_a_run_puts_back_the_adapter_that_a_killed_process_moved_aside(tmp_path: Path) -> None:
-    run = a_run(tmp_path / "run")
-    (run.path / ".adapter.replaced").mkdir()
-    (run.path / ".adapter.replaced" / "old").write_text("old")
-    with run.lock():  # a living one is just replacing it
-        run.adapter_path.rename(run.path / ".adapter.replaced")
+    with write_folder(run.checkpoint(300)) as checkpoint, write_folder(run.adapter_path) as adapter:
+        before = sorted(run.path.rglob("*"))
         RunFolder.open(run.path)
-        assert not run.adapter_path.exists()
-    RunFolder.open(run.path)
-    assert names(run.adapter_path) == ["old"]
-
-
-def test_a_replacement_that_was_done_is_kept(tmp_path: Path) -> None:
-    run = a_run(tmp_path / "run")
-    for name in ("adapter", ".adapter.replaced"):
-        (run.path / name).mkdir()
-        (run.path / name / name.strip(".")).write_text("")
-    with run.lock():
-        pass
-    assert names(run.path) == [".lock", "adapter", "recipe.yaml"]
-    assert names(run.adapter_path) == ["adapter"]
+        with run.lock():  # even who writes into the run may meet somebody who writes its report
+            pass
+        assert sorted(path for path in run.path.rglob("*") if path.name != ".lock") == before
+        assert checkpoint.is_dir()
+        assert adapter.is_dir()
 
 
 def test_two_processes_never_write_into_one_run(tmp_path: Path) -> None:
@@ -251,8 +243,7 @@ def test_two_processes_never_write_into_one_run(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == "held\n"
-        partial = run.path / ".adapter.12ab34cd.partial"
-        partial.mkdir()
+        partial = killed_while_writing(run.adapter_path)
         with pytest.raises(RunError, match="another process is training into this run"), run.lock():
             pass
         RunFolder.open(run.path)  # reading is allowed, and leaves alone what the other is writing

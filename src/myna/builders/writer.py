@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from myna.databases.allowed import allow, shown_place
 from myna.errors import DataError, RunError
 from myna.models.adapters import PROMPT
-from myna.runs import write_folder
+from myna.runs import restore, write_folder
 from myna.text2sql.facts import NOTE
 from myna.text2sql.prompt_settings import PromptSettings
 
@@ -139,6 +139,7 @@ def new_data_folder(
 
 
 def _check_place(out: Path, source: Mapping[str, Any], origin: str) -> None:
+    restore(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     made = _made(out)

@@ -31,6 +31,7 @@ from myna.data.folder import Split as SplitName
 from myna.errors import DataError
 from myna.models.files import locate_tokenizer
 from myna.prompts.builder import PromptBuilder
+from myna.runs import restore
 
 _NAMES: tuple[SplitName, ...] = ("train", "valid", "test")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -85,6 +86,7 @@ def _nobody(doing: str) -> None:
 
 def _read(folder: Path, keys: Keys | None, tallies: Tallies, found: list[Finding]) -> Iterator[Split]:
     """Read the splits that are there; a file of which nothing can be used is a finding."""
+    restore(folder)
     present = [name for name in _NAMES if any((folder / f"{name}{suffix}").exists() for suffix in _SUFFIXES)]
     for name in present or _NAMES[:1]:  # without any, the reader of the first says what is there instead
         try:

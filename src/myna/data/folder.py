@@ -25,6 +25,7 @@ from myna.data.lines import Line, LineFile, line_content
 from myna.data.records import Keys, read_line
 from myna.data.split import choose_validation, content_key
 from myna.errors import DataError
+from myna.runs import restore
 
 __all__ = ["BadLine", "DataFolder", "Examples", "Keys", "open_folder", "open_split"]
 
@@ -206,6 +207,7 @@ def _read(file: Path, line: Line, keys: Keys) -> Example:
 
 def _file(folder: Path, name: str) -> Path:
     """Return the file of a split; say what is there instead when it is not."""
+    restore(folder)
     if not folder.exists():
         raise DataError(f"{folder}: no such data folder{_siblings(folder)}{_hub_hint(folder)}")
     if not folder.is_dir():

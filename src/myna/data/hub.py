@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.messages import without_nulls
-from myna.data.records import OTHER_FORMS, Keys
+from myna.data.records import Keys, OTHER_FORMS
 from myna.errors import DataError, MissingDependency, MynaError, did_you_mean, excerpt, listing
-from myna.runs import write_folder
+from myna.runs import restore, write_folder
 
 _SPLITS = {"train": "train[:80%]", "valid": "train[-10%:]", "test": None}
 """mlx_lm's defaults."""
@@ -44,6 +44,7 @@ def fetch_dataset(entry: Mapping[str, Any] | Sequence[Mapping[str, Any]], folder
     for each in entries:
         _check(each)
     source = {"hf_dataset": entries}
+    restore(folder)
     if folder.exists():
         if _made_from(folder) != json.loads(json.dumps(source)):
             raise DataError(f"{folder}: exists and was not made from this hf_dataset entry; name a new folder")

@@ -53,7 +53,7 @@ def check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ResourceError(
-            f"{folder.parent}: the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            f"{folder.name}: the model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
             "make room or choose another disk"
         )
 

@@ -24,6 +24,7 @@ from myna.models.origin import packing_note
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
 from myna.models.stored import StoredAdapter, fit
 from myna.models.tensors import read_header, write_tensors
+from myna.runs import restore
 
 __all__ = [
     "AdapterSpec",
@@ -128,6 +129,7 @@ def _read(path: Path) -> StoredAdapter:
 def _adapter_folder(path: Path) -> Path:
     """Return the folder that holds the adapter's files: `path` itself, its parent, or `adapter/` in it."""
     path = expanded(path)
+    restore(path)
     if not path.exists():
         raise AdapterError(f"{path}: no such adapter folder")
     if path.is_file():

@@ -23,6 +23,7 @@ from myna.models import hub, packed
 from myna.models.json_files import read_json
 from myna.models.quantization import Packing
 from myna.models.tensors import TensorInfo, read_chunks, read_header, read_into, read_tensor
+from myna.runs import restore
 
 __all__ = [
     "ModelFiles",
@@ -142,6 +143,7 @@ def locate_tokenizer(model: str) -> Path:
 
 def _folder(model: str, *, weights: bool) -> Path:
     folder = STARTER_FOLDER if model == STARTER else expanded(model)
+    restore(folder)
     if not folder.exists():
         if model == STARTER:
             raise ModelError(

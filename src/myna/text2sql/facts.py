@@ -14,6 +14,7 @@ from typing import Any
 
 from myna.data.example import Example
 from myna.errors import DataError, excerpt
+from myna.runs import restore
 
 NOTE = "data.json"
 """Says how a data folder was made."""
@@ -88,6 +89,7 @@ def data_note(folder: Path) -> Mapping[str, Any]:
 
     Raises `DataError` when it can't be read.
     """
+    restore(folder)
     note = folder / NOTE
     try:
         content = json.loads(note.read_text("utf-8"))

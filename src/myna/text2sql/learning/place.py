@@ -22,7 +22,7 @@ from typing import Any
 
 from myna.errors import RunError
 from myna.recipe import Recipe, to_yaml
-from myna.runs import RunFolder, write_folder
+from myna.runs import RunFolder, refuse_links, restore, write_folder
 from myna.text2sql.facts import NOTE
 from myna.text2sql.learning.past import CARRIED, LEARNING, RESULT
 
@@ -91,13 +91,9 @@ class Place:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the only process that learns here. Raises `RunError` when another one does."""
-        with ExitStack() as held:
-            try:
-                held.enter_context(RunFolder(self._learning).lock())
-            except RunError as error:
-                raise RunError(
-                    f"{self.run.path}: another process is learning here; wait for it, or name another folder with --out"
-                ) from error
+        refuse_links(self.run.path, read_only=("data",))
+        busy = f"{self.run.path}: another process is learning here; wait for it, or name another folder with --out"
+        with RunFolder(self._learning).lock(busy=busy):
             yield
 
     def differences(self, plan: Plan) -> list[str]:
@@ -116,6 +112,7 @@ def find_place(run: Path, out: Path | None, plan: Plan) -> Place:
     Raises `RunError` when `out` holds something else, or is finished.
     """
     if out is not None:
+        restore(out.expanduser())
         place = Place(out.expanduser().absolute())
         _check_place(place, plan)
         return place

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 from myna.databases import Database
 from myna.databases.state import state
 from myna.errors import ResourceError
-from myna.runs import PARTIAL
+from myna.runs import new_file
 from myna.text2sql.values.cells import LIMITS, Cells, read_cells
 from myna.text2sql.values.pinyin import in_pinyin
 from myna.text2sql.words import has_han, is_han, key_of
@@ -66,25 +65,21 @@ def is_stale(database: Database, path: Path, now: float) -> bool:
 def write_file(database: Database, path: Path) -> None:
     """Read the database's cells into a new file at `path`, which appears whole or not at all.
 
-    Raises `DatabaseError` when the database can't be read, `ResourceError` when the disk is full, `OSError` when the
-    folder can't be written to.
+    Raises `DatabaseError` when the database can't be read, `ResourceError` when the disk is full, `OSError` or
+    `RunError` when the folder can't be written to.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(suffix=PARTIAL, prefix=f".{path.name}.", dir=path.parent)  # only its owner reads it
-    os.close(number)
     try:
-        with database.another(limits=LIMITS) as reader, closing(sqlite3.connect(name, isolation_level=None)) as file:
-            fill(file, read_cells(reader))
-        os.replace(name, path)
+        with new_file(path) as new:
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # only its owner reads it
+            with database.another(limits=LIMITS) as reader, closing(sqlite3.connect(new, isolation_level=None)) as file:
+                fill(file, read_cells(reader))
     except sqlite3.Error as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise ResourceError(
                 f"the disk is full while values are indexed in {path.parent}; free some, or go on with --no-values"
             ) from error
         raise
-    finally:
-        with suppress(OSError):
-            os.unlink(name)
 
 
 def tidy(path: Path) -> None:

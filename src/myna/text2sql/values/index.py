@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from myna.databases import Database
-from myna.errors import MissingDependency
+from myna.errors import MissingDependency, RunError
 from myna.text2sql.chinese_words import spoken_in_chinese
 from myna.text2sql.grammar import Literal
 from myna.text2sql.prompt_settings import ValueNames
@@ -118,7 +118,7 @@ class ValueIndex:
             write_file(database, path)
             tidy(path)
             return cls(open_file(path), None, value_names)
-        except (OSError, sqlite3.Error):
+        except (OSError, RunError, sqlite3.Error):
             temporary = tempfile.TemporaryDirectory(prefix="myna-values-", ignore_cleanup_errors=True)
             write_file(database, Path(temporary.name) / path.name)
             return cls(open_file(Path(temporary.name) / path.name), temporary, value_names)

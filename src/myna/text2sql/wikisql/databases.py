@@ -12,7 +12,7 @@ from pathlib import Path
 
 from myna.databases.schema import Column, Schema, Table
 from myna.errors import DataError, ResourceError
-from myna.runs import PARTIAL, writing
+from myna.runs import new_file, writing
 from myna.text2sql.identifiers import quoted
 from myna.text2sql.wikisql.form import Cell, WikiSQLTable
 from myna.text2sql.wikisql.official import official_table
@@ -95,24 +95,16 @@ def _write(
     columns: Callable[[WikiSQLTable], list[str]],
     stored: Callable[[Cell], Cell],
 ) -> None:
-    partial = path.with_name(f".{path.name}{PARTIAL}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        connection = sqlite3.connect(partial, isolation_level=None)
-        try:
-            # Nothing to roll back to: a file that is not finished is thrown away.
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("BEGIN")
-            for table in tables:
-                _write_table(connection, quoted(name(table)), columns(table), table, stored)
-            connection.execute("COMMIT")
-            connection.close()
-            partial.replace(path)
-        finally:
-            connection.close()
-            partial.unlink(missing_ok=True)
+    with new_file(path) as new, closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        # Nothing to roll back to: a file that is not finished is thrown away.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        for table in tables:
+            _write_table(connection, quoted(name(table)), columns(table), table, stored)
+        connection.execute("COMMIT")
 
 
 def _write_table(
