@@ -1,9 +1,18 @@
-"""What every test has: a folder of its own for what Myna remembers of this user."""
+"""What all tests have in common: a folder of their own for what Myna remembers of a user, and Ctrl-C for children."""
+
+from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
+
+# A shell without job control starts what it puts into the background (`make test &`) with SIGINT ignored, and so would
+# be every child of ours that a test interrupts. A handler of our own gives children the default one (POSIX, exec).
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

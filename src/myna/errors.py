@@ -12,7 +12,7 @@
     ├── TrainingError        the loss is not a number any more, or nothing is left to train on
     ├── ResourceError        memory or disk ran out
     ├── MissingDependency    an optional library is not installed
-    └── Interrupted          Ctrl-C; everything is saved (exit code 130)
+    └── Interrupted          Ctrl-C or SIGTERM; everything is saved (exit code 130 or 143)
 
 A message says what is wrong, where (file and line, or name), what was expected and what to do next. Values of files and
 databases stand in it as `excerpt` or `cut` gives them; of a message over `LONGEST_MESSAGE` the middle is left out.
@@ -107,9 +107,13 @@ class MissingDependency(MynaError):
 
 
 class Interrupted(MynaError):
-    """The user pressed Ctrl-C; the message says how to go on."""
+    """The user pressed Ctrl-C, or something sent SIGTERM; the message says how to go on."""
 
     exit_code = 130
+
+    def __init__(self, message: str, *, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def without_passwords(text: str) -> str:

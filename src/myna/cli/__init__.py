@@ -2,19 +2,26 @@
 
 `main` is the entry point. It imports nothing heavy: help and version are printed from the table in `commands`
 before any parser, numerical or tensor library is loaded. Exit codes: 0 done, 1 an error that a person can
-mend, 2 wrong usage, 130 interrupted.
+mend, 2 wrong usage, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from myna.cli.terminal import report_error, speak_utf8
 
 _READER_GONE = 141
 """What a shell says of a program that wrote into a closed pipe (128 + SIGPIPE)."""
+_TERMINATED = 128 + signal.SIGTERM
+"""What a shell says of a program that SIGTERM ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     speak_utf8()
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
+        with _termination():
+            code = _run(arguments)
+            sys.stdout.flush()
     except BrokenPipeError:
         # the interpreter flushes once more when it ends, and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -31,7 +39,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         report_error("Interrupted", "Interrupted.", as_json="--json" in arguments)
         return 130
+    except SystemExit as ended:
+        if ended.code != _TERMINATED:
+            raise
+        report_error("Interrupted", "Terminated.", as_json="--json" in arguments)
+        return _TERMINATED
     return code
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that what is begun is cleaned up, and not the process at once.
+
+    Training, which can do better, has a handler of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python has signals in the main one alone
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _on_termination)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _on_termination(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)
 
 
 def _run(arguments: Sequence[str]) -> int:

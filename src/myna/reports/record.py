@@ -6,11 +6,10 @@ them. Knows nothing of pages.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from myna.errors import RunError
 from myna.recipe import Recipe, from_yaml
@@ -19,7 +18,6 @@ from myna.runs import RunFolder, read_events
 from myna.training.events import (
     DataRead,
     Evaluation,
-    Event,
     Finished,
     Generated,
     Notice,
@@ -28,6 +26,7 @@ from myna.training.events import (
     Started,
     Tested,
 )
+from myna.training.reading import read_environment, read_log, read_recipe, recipe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,12 @@ def read_run(path: Path) -> RunRecord:
     last line is torn is read up to there; a missing log or environment is an empty one.
     """
     folder = RunFolder.open(path)
-    text = read_file(folder.recipe_path, "recipe")
-    events = list(_typed(read_events(folder.log_path))) if folder.log_path.exists() else []
-
+    events = read_log(folder)
     return RunRecord(
         path=path,
-        recipe=from_yaml(text, source=str(folder.recipe_path)),
-        recipe_text=text,
-        environment=_environment(folder.environment_path),
+        recipe=read_recipe(folder),
+        recipe_text=recipe_text(folder),
+        environment=read_environment(folder),
         data=tuple(event for event in events if isinstance(event, DataRead)),
         started=tuple(event for event in events if isinstance(event, Started)),
         notices=tuple(event for event in events if isinstance(event, Notice)),
@@ -85,22 +82,3 @@ def read_run(path: Path) -> RunRecord:
         tested=tuple(event for event in events if isinstance(event, Tested)),
         finished=next((event for event in reversed(events) if isinstance(event, Finished)), None),
     )
-
-
-def _typed(events: list[dict[str, Any]]) -> Iterator[Event]:
-    """Yield the events this version knows; what a later one added is passed over."""
-    kinds = {kind.name: kind for kind in get_args(Event)}
-    for event in events:
-        kind = kinds.get(event.get("event"))
-        if kind is not None and all(field.name in event for field in fields(kind)):
-            yield kind(**{field.name: event[field.name] for field in fields(kind)})
-
-
-def _environment(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        environment = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path}: not JSON ({error}); remove the file to make the report without it") from error
-    return environment if isinstance(environment, dict) else {}

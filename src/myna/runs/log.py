@@ -26,7 +26,13 @@ class EventLog:
         self.path = path
         with writing(path):
             self._file = open_for_writing(path)
-            self._file.truncate(_whole_lines(self._file))
+            if os.fstat(self._file.fileno()).st_nlink > 1:
+                self._file.close()
+                raise RunError(
+                    f"{path}: has another name elsewhere (a hard link), and what is written here would change that "
+                    "file too; put a copy of it in its place"
+                )
+            self._file.truncate(_whole_lines(self._file, self.size))
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event. Raises `ResourceError` when the disk is full; no torn line stays behind."""
@@ -48,9 +54,9 @@ class EventLog:
         return os.fstat(self._file.fileno()).st_size
 
     def truncate(self, size: int) -> None:
-        """Drop, in one step, all events after the first `size` bytes."""
+        """Drop, in one step, all events after the first `size` bytes, and one that these bytes cut."""
         with writing(self.path):
-            self._file.truncate(min(size, self.size))
+            self._file.truncate(_whole_lines(self._file, min(size, self.size)))
             self.flush()
 
     def flush(self) -> None:
@@ -85,7 +91,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
                 break
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 event = None
             if not isinstance(event, dict):
                 raise RunError(f"{path}:{number}: not a JSON object; the log was changed. Remove that line to go on.")
@@ -93,10 +99,9 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def _whole_lines(file: FileIO) -> int:
-    """Return how many bytes of the file end with its last newline; reads backwards, the torn part is
+def _whole_lines(file: FileIO, end: int) -> int:
+    """Return how many of the file's first `end` bytes end with their last newline; reads backwards, the torn part is
     short."""
-    end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 65536)
         file.seek(start)

@@ -38,8 +38,9 @@ def demo(
         story = Story(place, model, QUICK if quick else FULL, tell)
         try:
             learnt, elsewhere, asked, report = story.tell()
-        except (Interrupted, KeyboardInterrupt):
-            raise Interrupted(f"Stopped at {story.at}. {_again(place.folder)}") from None
+        except (Interrupted, KeyboardInterrupt) as stopped:
+            code = stopped.exit_code if isinstance(stopped, Interrupted) else 130
+            raise Interrupted(f"Stopped at {story.at}. {_again(place.folder)}", exit_code=code) from None
         except ResourceError as error:
             # what follows the first sentence is advice for the command alone
             problem = str(error).partition(". ")[0].rstrip(".")

@@ -98,9 +98,10 @@ class _Study:
             self._remember()
             try:
                 yield
-            except (Interrupted, KeyboardInterrupt):
+            except (Interrupted, KeyboardInterrupt) as stopped:
                 raise Interrupted(
-                    f"Stopped; what was learnt and scored so far is in {self.folder}. The same command goes on there."
+                    f"Stopped; what was learnt and scored so far is in {self.folder}. The same command goes on there.",
+                    exit_code=stopped.exit_code if isinstance(stopped, Interrupted) else 130,
                 ) from None
 
     def point(self, size: int) -> Point:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.errors import Interrupted
 from myna.evaluation import Score
 from myna.evaluation.testing import score_samples
 from myna.models.adapters import read_adapter
@@ -74,7 +73,7 @@ def finish(loop: Loop) -> TrainResult:
     sample(loop)
     score = _test(loop) if prepared.recipe.test else None
     if loop.interruption.requested:
-        raise Interrupted(loop.interrupted())
+        raise loop.interrupted()
     tokens_per_second = progress.tokens / max(progress.seconds, 1e-9)
     peak = prepared.engine.peak_memory_bytes()
     best = progress.best

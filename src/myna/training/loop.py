@@ -69,7 +69,7 @@ class Loop:
             if self._saving_due():
                 self._save()
             if self.interruption.requested:
-                raise Interrupted(self.interrupted())
+                raise self.interrupted()
             if self.done():
                 return
             self._step()
@@ -84,12 +84,13 @@ class Loop:
         """Whether the run ends for want of a better validation loss."""
         return self.progress.out_of_patience(self.prepared.recipe.early_stopping)
 
-    def interrupted(self) -> str:
-        """Tell the user where things stand and how to go on."""
+    def interrupted(self) -> Interrupted:
+        """Return the error that tells the user where things stand and how to go on."""
         step, total = self.progress.step, self.prepared.iterations
         saved = f"everything is saved in {self.run.checkpoint(step)}" if step else "nothing was trained yet"
         go_on = f" Go on with: myna train --resume {self.run.path}" if step else ""
-        return f"Interrupted after iteration {step} of {total}; {saved}.{go_on}"
+        message = f"Interrupted after iteration {step} of {total}; {saved}.{go_on}"
+        return Interrupted(message, exit_code=self.interruption.exit_code)
 
     def _step(self) -> None:
         """Take one optimizer step."""
@@ -190,6 +191,7 @@ class Loop:
             self.run,
             self.prepared.model,
             self.progress,
+            recipe=self.prepared.recipe,
             spec=self.prepared.spec,
             files=self.prepared.files,
             note=self.prepared.note,
@@ -209,10 +211,10 @@ class Loop:
         )
 
     def _go_on_from_checkpoint(self) -> str:
-        saved = self.run.checkpoints()
+        saved = [each for each in self.run.checkpoints() if each[0] <= self.progress.step]
         advice = f"Lower --learning-rate (now {self.prepared.recipe.learning_rate:g}) or try --dtype float32"
         again = f", and start from it with --resume-adapter-file {saved[-1][1]}" if saved else ""
-        return f"{checkpoints.last_saved(self.run)} {advice}{again}."
+        return f"{checkpoints.last_saved(self.run, self.progress.step)} {advice}{again}."
 
     def _out_of_memory(self, rows: Sequence[Batch]) -> str:
         recipe = self.prepared.recipe
@@ -226,5 +228,5 @@ class Loop:
         return (
             f"iteration {self.progress.step + 1}: memory ran out. Lower --max-seq-length (now "
             f"{recipe.max_seq_length}{seen}), --num-layers{layers}"
-            f"{batch}{rank}{checkpointing}. {checkpoints.last_saved(self.run)}"
+            f"{batch}{rank}{checkpointing}. {checkpoints.last_saved(self.run, self.progress.step)}"
         )

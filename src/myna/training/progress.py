@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from myna.training.reading import wrong_field
+
 
 @dataclass(slots=True)
 class Window:
@@ -93,6 +95,8 @@ class Progress:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
-        """Restore what `as_dict` returned. Raises `TypeError` or `KeyError` for anything else."""
+        """Restore what `as_dict` returned. Raises `TypeError` or `ValueError` for anything else."""
+        if (wrong := wrong_field(cls, state)) is not None:
+            raise ValueError(wrong)
         best = state["best"]
         return cls(**{**state, "window": Window(**state["window"]), "best": best and Best(**best)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from myna.models.files import STARTER
 from myna.recipe import Recipe, read_recipe, to_yaml
 from myna.runs import EventLog, RunFolder, write_file
 from myna.training import checkpoints
+from myna.training.checkpoints import Checkpoint
 from myna.training.environment import changed_inputs, changed_machine
 from myna.training.events import Event, Listener, Notice, Saved, Started
 from myna.training.finishing import TrainResult, finish, sample
@@ -26,6 +27,7 @@ from myna.training.interruption import interruptible
 from myna.training.loop import Loop
 from myna.training.preparation import Prepared, examples_per_iteration, prepare
 from myna.training.progress import Progress
+from myna.training.reading import read_environment, read_log, read_recipe
 
 
 def train(recipe: Recipe, *, listener: Listener | None = None) -> TrainResult:
@@ -63,14 +65,18 @@ def resume(
     """
     folder = RunFolder.open(Path(run))
     with folder.lock():
-        recipe = _longer(read_recipe(folder.recipe_path), iters, epochs)
-        saved = folder.checkpoints()
-        progress = checkpoints.read_progress(saved[-1][1]) if saved else Progress()
+        recipe = _longer(read_recipe(folder), iters, epochs)
+        read_log(folder)  # a damaged one would stop the report, when all is trained
+        checkpoint, damages = checkpoints.newest(folder)
+        progress = Progress() if checkpoint is None else checkpoint.progress
         if iters is None and epochs is None and folder.finished:
             raise RunError(_finished(folder, progress))
         session = _Session(folder, listener)
         try:
-            return session.go_on(recipe, progress) if saved else session.start(recipe, progress)
+            if checkpoint is None:
+                return session.start(recipe, progress)
+            _check_settings(folder, recipe, checkpoint)
+            return session.go_on(recipe, checkpoint, damages)
         except KeyboardInterrupt:
             raise Interrupted(_stopped(folder, progress)) from None
 
@@ -95,26 +101,36 @@ class _Session:
             write_file(self.run.environment_path, json.dumps(dict(prepared.environment), indent=2))
             return self._train(prepared, progress, log)
 
-    def go_on(self, recipe: Recipe, progress: Progress) -> TrainResult:
+    def go_on(self, recipe: Recipe, checkpoint: Checkpoint, damages: Sequence[str]) -> TrainResult:
         """Train from a checkpoint. Nothing is changed in the folder before it is certain that this can be
-        done."""
-        checkpoint = self.run.checkpoint(progress.step)
+        done.
+
+        damages: what is wrong with newer checkpoints.
+        """
+        progress = checkpoint.progress
+        notices = [
+            Notice(progress.step, f"{damage}; going on from the checkpoint of iteration {progress.step} instead.")
+            for damage in damages
+        ]
+        for notice in notices:
+            self.listener(notice)
         with self._cleared_cache(), EventLog(self.run.log_path) as log:
             prepared = prepare(recipe, self.run.cache_path, self.listener, day=self._day())
             over = progress.step >= prepared.iterations or progress.out_of_patience(recipe.early_stopping)
             if progress.step > prepared.iterations or (over and self.run.finished):
                 raise RunError(_finished(self.run, progress))
             changes = self._check_unchanged(prepared)
-            checkpoints.restore(checkpoint, prepared.model, files=prepared.files)
+            checkpoints.restore(checkpoint.path, prepared.model, files=prepared.files)
+            checkpoints.keep(self.run, progress.kept, verify=True)
             write_file(self.run.recipe_path, to_yaml(recipe))
-            log.truncate(progress.log_bytes)
-            log.append(Saved(progress.step, checkpoint.relative_to(self.run.path).as_posix()).as_dict())
+            log.truncate(self._logged(progress))
+            log.append(Saved(progress.step, checkpoint.path.relative_to(self.run.path).as_posix()).as_dict())
             if changes:
                 text = f"The last bits may differ from those of an undisturbed run: {'; '.join(changes)}."
-                notice = Notice(progress.step, text)
+                notices.append(Notice(progress.step, text))
+                self.listener(notices[-1])
+            for notice in notices:
                 log.append(notice.as_dict())
-                self.listener(notice)
-            checkpoints.keep(self.run, progress.kept)
             return self._train(prepared, progress, log)
 
     def _train(self, prepared: Prepared, progress: Progress, log: EventLog) -> TrainResult:
@@ -125,6 +141,17 @@ class _Session:
                 sample(loop)
             loop.train()
             return finish(loop)
+
+    def _logged(self, progress: Progress) -> int:
+        """Return how many bytes of the log come before the checkpoint's own event, wherever a line was removed."""
+        position = 0
+        with self.run.log_path.open("rb") as lines:
+            for line in lines:
+                event = json.loads(line)
+                if event.get("event") == Saved.name and event.get("iteration") == progress.step:
+                    return position
+                position += len(line)
+        return progress.log_bytes
 
     @contextmanager
     def _cleared_cache(self) -> Iterator[None]:
@@ -146,10 +173,10 @@ class _Session:
         """Raise for what must not have changed; return what may have, in words."""
         path = self.run.environment_path
         try:
-            before = json.loads(path.read_bytes())
+            before = read_environment(self.run)
             inputs = changed_inputs(before, prepared.environment)
             machine = changed_machine(before, prepared.environment)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (RunError, KeyError) as error:
             raise RunError(f"{path}: can't be read any more ({error}); start a new run with myna train.") from error
         if inputs:
             raise RunError(
@@ -175,6 +202,18 @@ def _resolved(recipe: Recipe) -> Recipe:
     if recipe.resume_adapter_file is not None:
         changes["resume_adapter_file"] = str(Path(recipe.resume_adapter_file).resolve())
     return recipe.model_copy(update=changes)
+
+
+def _check_settings(run: RunFolder, recipe: Recipe, checkpoint: Checkpoint) -> None:
+    """Raise `RunError` when the recipe in the folder is not the one that was trained by."""
+    changed = checkpoints.changed_settings(recipe, checkpoint)
+    if changed:
+        step = checkpoint.progress.step
+        raise RunError(
+            f"{run.recipe_path}: was changed after iteration {step} was trained: {'; '.join(changed)}. Put that back, "
+            f"or train with the new settings in a new run, from this adapter on: myna train {run.recipe_path} "
+            f"--resume-adapter-file {checkpoint.path} --adapter-path {RunFolder.unused(run.path)}"
+        )
 
 
 def _finished(run: RunFolder, progress: Progress) -> str:

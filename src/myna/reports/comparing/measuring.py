@@ -29,7 +29,7 @@ from typing import Any
 from myna.data.folder import Examples, Keys, open_split
 from myna.engines import choose
 from myna.engines.base import Engine
-from myna.errors import DataError, MynaError, PromptError, ResourceError
+from myna.errors import DataError, MynaError, PromptError, ResourceError, RunError
 from myna.evaluation import fixed_selection
 from myna.evaluation.testing import score_samples
 from myna.foreign_text import make_logs_visible
@@ -40,7 +40,8 @@ from myna.models.files import content_hash, find
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.store import SampleStore, build_samples
 from myna.reports.comparing.measured import Asked, Generating, GivenAnswer, Order, TestLoss
-from myna.runs import RunFolder, write_file
+from myna.runs import RunFolder, read_file, refuse_links, write_file
+from myna.training.reading import wrong_field
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -133,8 +134,10 @@ def _test(subject: _Subject, data: Path, tell: Tell) -> TestLoss:
         if found is None:
             tell({"stage": "testing"})
             found = _scored(subject, examples, store, samples_hash)
-            with suppress(MynaError, OSError):  # a run folder that can't be written to is measured anew each time
+            # a run folder that can't be written to is measured anew each time, as is one where that would go elsewhere
+            with suppress(MynaError, OSError):
                 file.parent.mkdir(exist_ok=True)
+                refuse_links(Path(order.run), read_only=("data",))
                 write_file(file, json.dumps({"format": _FORMAT, "test": asdict(found)}, indent=2))
         return found
 
@@ -170,7 +173,7 @@ def _kept_file(subject: _Subject, samples_hash: str) -> Path:
     order = subject.order
     run = RunFolder(Path(order.run))
     adapter = hashlib.sha256()
-    for file in sorted(run.adapter_path.glob("*")):
+    for file in sorted(file for file in run.adapter_path.glob("*") if file.is_file()):
         adapter.update(file.name.encode())
         with file.open("rb") as opened:
             adapter.update(hashlib.file_digest(opened, "sha256").digest())
@@ -195,8 +198,9 @@ def _version(package: str) -> str | None:
 def _kept(file: Path) -> TestLoss | None:
     """Return what was measured before; None when nothing was, or the file does not say so."""
     try:
-        return replace(TestLoss(**json.loads(file.read_bytes())["test"]), kept=True)
-    except (OSError, ValueError, TypeError, KeyError):
+        found = json.loads(read_file(file))["test"]
+        return replace(TestLoss(**found), kept=True) if wrong_field(TestLoss, found) is None else None
+    except (OSError, RunError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -14,7 +14,7 @@ from myna.databases.allowed import allow
 from myna.errors import DataError, Interrupted, without_passwords
 from myna.models.adapters import NOTE as ADAPTER_NOTE
 from myna.models.adapters import read_note
-from myna.runs import RunFolder, read_events, write_file, write_folder
+from myna.runs import RunFolder, write_file, write_folder
 from myna.text2sql.facts import SqlFacts
 from myna.text2sql.learning.checking import Checked, check_corrections
 from myna.text2sql.learning.databases import KnownDatabases
@@ -29,7 +29,9 @@ from myna.text2sql.learning.settings import HELD_OUT, REPLAY, Settings
 from myna.text2sql.scoring import ScoreResult, score
 from myna.training import resume
 from myna.training.checkpoints import last_saved
+from myna.training.events import Finished
 from myna.training.preparation import examples_per_iteration
+from myna.training.reading import read_log
 
 
 def learn(
@@ -154,13 +156,14 @@ def _learn(prepared: Prepared, settings: Settings, workers: int | None, tell: Li
         tell(Stage("training", f"Learning {len(prepared.divided.trained)} corrections in {place.run.path}"))
         try:
             resume(place.run.path, listener=tell)
-        except Interrupted:
+        except Interrupted as stopped:
             raise Interrupted(
                 f"Stopped while learning. {last_saved(place.run)} The old run is as it was; the same command goes on "
-                "from here."
+                "from here.",
+                exit_code=stopped.exit_code,
             ) from None
-    finished = read_events(place.run.log_path)[-1]
-    trained = place.run.checkpoint(finished["best_iteration"])
+    finished = [event for event in read_log(place.run) if isinstance(event, Finished)][-1]
+    trained = place.run.checkpoint(finished.best_iteration)
     tell(Stage("after", "Scoring what was learnt"))
     after = _score(prepared, trained, place.after, settings, workers, tell)
     changes = compare(prepared.asked, before, after)
@@ -178,7 +181,7 @@ def _learn(prepared: Prepared, settings: Settings, workers: int | None, tell: Li
         left_out=prepared.checked.left_out,
         repeats=prepared.amounts.repeats,
         replayed=prepared.amounts.replayed,
-        iterations=finished["iteration"],
+        iterations=finished.iteration,
         learning_rate=learning_rate_of(past.recipe, settings),
         notes=(*prepared.notes, *_held_out_notes(prepared), *dict.fromkeys((*before.notes, *after.notes))),
     )
@@ -209,7 +212,7 @@ def _score(
 def _keep_old(past: Past, run: RunFolder, verdict: Verdict) -> None:
     """Make the old adapter that of the new run. Training the run longer, which needs its own one, puts that back."""
     with run.lock(), write_folder(run.adapter_path) as folder:
-        for file in sorted(past.adapter.iterdir()):
+        for file in sorted(file for file in past.adapter.iterdir() if file.is_file()):
             shutil.copyfile(file, folder / file.name)
         note = {name: value for name, value in read_note(past.adapter).items() if name != "iteration"}
         note["kept_from"] = f"{past.run.path}: {verdict.why}"

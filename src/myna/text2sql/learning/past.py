@@ -18,6 +18,7 @@ from myna.recipe import Recipe, read_recipe
 from myna.runs import RunFolder
 from myna.text2sql.facts import data_note
 from myna.training.preparation import keys_of
+from myna.training.reading import read_recipe
 
 LEARNING = "learning"
 """The folder of a run, and the key of `data.json`, that say what was learnt from which corrections."""
@@ -56,7 +57,7 @@ class Past:
     def digest(self) -> str:
         """Return a digest of the recipe and of the adapter's files."""
         digest = hashlib.sha256(self.run.recipe_path.read_bytes())
-        for file in sorted(self.adapter.iterdir()):
+        for file in sorted(file for file in self.adapter.iterdir() if file.is_file()):
             digest.update(file.name.encode())
             digest.update(file.read_bytes())
         return digest.hexdigest()
@@ -71,7 +72,7 @@ def open_past(path: Path, data: Path | None, *, replay: float) -> Past:
     """
     run = RunFolder.open(path.expanduser().absolute())
     _check_finished(run)
-    recipe = read_recipe(run.recipe_path)
+    recipe = read_recipe(run)
     read_adapter(run.path, find(recipe.model))
     own, inside = Path(recipe.data), run.path / "data"
     if not own.is_dir() and inside.is_dir():  # a run that learnt, and was moved with its data in it
