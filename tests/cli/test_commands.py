@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,10 +80,20 @@ def test_training_as_json_is_one_object_with_the_promised_keys(place: Path) -> N
     assert "Iter 2: Train loss" in done.stderr
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(place: Path) -> None:
-    asked = ["train", "recipe.yaml", "--adapter-path", "stopped", "--iters", "100000"]
+IN_THE_BACKGROUND = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+"""How a shell without job control starts what it puts into the background: SIGINT is ignored."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("started", [[], IN_THE_BACKGROUND], ids=["foreground", "background"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_a_signal_saves_says_how_to_go_on_and_ends_with_its_exit_code(
+    place: Path, sent: signal.Signals, started: list[str]
+) -> None:
+    name = f"stopped-{sent.name}-{len(started)}"
+    asked = ["train", "recipe.yaml", "--adapter-path", name, "--iters", "100000"]
     with subprocess.Popen(
-        [sys.executable, "-m", "myna", *asked],
+        [*started, sys.executable, "-m", "myna", *asked],
         cwd=place,
         text=True,
         stdout=subprocess.PIPE,
@@ -91,11 +102,44 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(place: Path) -> None:
     ) as running:
         assert running.stdout is not None
         next(line for line in running.stdout if line.startswith("Iter 2: Train loss"))
-        running.send_signal(signal.SIGINT)
+        running.send_signal(sent)
         _, said = running.communicate()
-    assert running.returncode == 130
-    assert said.startswith("Interrupted after iteration ")
-    assert said.endswith("Go on with: myna train --resume stopped\n")
+    assert running.returncode == 128 + sent
+    stopped = re.match(r"Interrupted after iteration (\d+) ", said)
+    assert stopped is not None
+    assert said.endswith(f"Go on with: myna train --resume {name}\n")
+    assert (place / name / "checkpoints" / f"{int(stopped[1]):06d}" / "state.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_command_that_sigterm_ends_cleans_up_as_after_ctrl_c(place: Path) -> None:
+    program = """
+import sys
+from myna.builders.writer import FolderWriter
+from myna.cli import main
+
+def stop(*arguments):
+    print("writing", flush=True)
+    sys.stdin.read()
+
+FolderWriter.add = stop
+sys.exit(main(["data", "files", "data/train.jsonl", "--out", "terminated"]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=place,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert "writing\n" in iter(running.stdout.readline, "")
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate()
+    assert running.returncode == 143
+    assert said == "Terminated.\n"
+    assert [path.name for path in place.iterdir() if "terminated" in path.name] == []
 
 
 def test_a_run_goes_on_for_longer(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -498,15 +498,6 @@ def test_a_checkpoint_of_the_best_that_is_gone_is_named(tmp_path: Path, recipe: 
         training.resume(run.path)
 
 
-def test_a_damaged_state_is_named_with_what_to_do(tmp_path: Path, recipe: MakeRecipe) -> None:
-    with pytest.raises(Interrupted):
-        training.train(recipe(), listener=at_step(5, press_ctrl_c))
-    state = tmp_path / "run" / "checkpoints" / "000005" / "state.json"
-    state.write_text("{}")
-    with pytest.raises(RunError, match=r"not the state of a checkpoint.*remove .*000005"):
-        training.resume(tmp_path / "run")
-
-
 _EXHAUSTED = """
 import resource, sys
 from pathlib import Path
