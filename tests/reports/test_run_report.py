@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -255,8 +256,32 @@ def test_an_event_of_a_later_version_is_passed_over(make_run: Make) -> None:
     run = make_run(ordinary_events())
     before = Page(write_report(run)).source
     with (run / "log.jsonl").open("a") as log:
-        log.write('{"event": "from-the-future"}\n{"event": "report", "iteration": 9}\n')
+        log.write('{"event": "from-the-future"}\n')
     assert Page(write_report(run)).source == before
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"event": "report", "iteration": 9}, 'no "train_loss" in a report event'),
+        (
+            {"event": "notice", "iteration": -1, "text": "x"},
+            '"iteration" is -1, expected a whole number from 0 on, in a',
+        ),
+        (
+            {"event": "evaluation", **asdict(Evaluation(0, 1.0, 1, 1, 1.0, best=False)), "valid_loss": "1"},
+            "a number, in",
+        ),
+        ({"iteration": 9}, 'no "event" that says what happened'),
+    ],
+)
+def test_an_event_that_no_run_writes_is_named_with_its_line(make_run: Make, line: dict[str, object], said: str) -> None:
+    run = make_run(ordinary_events())
+    lines = (run / "log.jsonl").read_bytes().count(b"\n")
+    with (run / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    with pytest.raises(RunError, match=rf"log\.jsonl:{lines + 1}: .*{said}.*Remove that line to go on"):
+        write_report(run)
 
 
 HOSTILE = (

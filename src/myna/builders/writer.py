@@ -163,7 +163,7 @@ def _check_place(out: Path, source: Mapping[str, Any], origin: str) -> None:
 def _made(folder: Path) -> Mapping[str, Any]:
     try:
         made = json.loads((folder / NOTE).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return made if isinstance(made, dict) else {}
 

@@ -166,7 +166,7 @@ def _made(folder: Path) -> tuple[Mapping[str, Any], list[str]]:
         content = json.loads((folder / "data.json").read_text("utf-8"))
     except FileNotFoundError:
         return {}, []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, [f"data.json can't be read ({error}): how the data was made is not remembered"]
     return (content, []) if isinstance(content, dict) else ({}, ["data.json holds no JSON object and is not used"])
 

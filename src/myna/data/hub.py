@@ -59,7 +59,7 @@ def fetch_dataset(entry: Mapping[str, Any] | Sequence[Mapping[str, Any]], folder
 def _made_from(folder: Path) -> Any:
     try:
         return json.loads((folder / _RECORD).read_text("utf-8"))["source"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -14,12 +14,10 @@ from typing import Any
 
 from myna.data.lines import read_objects
 from myna.errors import DataError, RunError
+from myna.runs import read_file, wrong_field
 
 MOST_WRONG = 25
 """Wrong answers shown of one score."""
-_OF_SCORE = ("data", "name", "execution_accuracy", "interval", "exact_match", "valid", "examples")
-_OF_ANSWER = ("question", "gold_sql", "sql", "answer", "cause", "message", "left_out", "exact", "execution")
-"""What is read of a score, and of a line of answers."""
 _LONGEST = 600
 """Characters of a question or a query."""
 
@@ -67,12 +65,40 @@ class Scores:
     wrong: tuple[WrongAnswers, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Score:
+    """What is read of `score.json`."""
+
+    data: str
+    name: str
+    execution_accuracy: float | None
+    exact_match: float | None
+    valid: float | None
+    interval: tuple[float, float] | None
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What is read of a line of `answers.jsonl`."""
+
+    question: str
+    gold_sql: str
+    sql: str | None
+    answer: str
+    execution: bool | None
+    exact: bool
+    cause: str | None
+    message: str
+    left_out: str
+
+
 def read_scores(folders: Sequence[Path]) -> Scores:
     """Read what `myna score` wrote. Raises `RunError` for a folder without a score or with a damaged one."""
     read = [(folder, _object(folder / "score.json")) for folder in folders]
     by_data: dict[str, list[tuple[Path, Mapping[str, Any]]]] = {}
     for folder, score in read:
-        by_data.setdefault(str(score.get("data")), []).append((folder, score))
+        by_data.setdefault(score["data"], []).append((folder, score))
     rows, wrong = [], []
     for scores in by_data.values():
         first = scores[0][1]
@@ -103,9 +129,13 @@ def _row(score: Mapping[str, Any], first: Mapping[str, Any] | None) -> ScoreRow:
 def _wrong(folder: Path, score: Mapping[str, Any]) -> WrongAnswers:
     path = folder / "answers.jsonl"
     try:
-        answers = [_complete(answer, _OF_ANSWER, str(source)) for source, answer in read_objects(path)]
+        read = list(read_objects(path))
     except DataError as error:
         raise RunError(f"{error}; score again with myna score") from error
+    for source, answer in read:
+        if (problem := wrong_field(_Answer, answer)) is not None:
+            raise RunError(f"{source}: {problem}; score again with myna score")
+    answers = [answer for _, answer in read]
     wrong = [each for each in answers if not each["left_out"] and not _is_right(each)]
     shown = tuple(
         WrongAnswer(
@@ -126,20 +156,16 @@ def _is_right(answer: Mapping[str, Any]) -> bool:
 
 def _object(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path))
     except OSError as error:
         raise RunError(f"{path}: can't be read ({error.strerror}); give a folder that myna score wrote") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON ({error}); score again with myna score") from error
     if not isinstance(content, dict) or "execution_accuracy" not in content:
         raise RunError(f"{path}: no score in it; give a folder that myna score wrote")
-    return _complete(content, _OF_SCORE, str(path))
-
-
-def _complete(record: Mapping[str, Any], keys: Sequence[str], where: str) -> Mapping[str, Any]:
-    if lacking := [key for key in keys if key not in record]:
-        raise RunError(f"{where}: lacks {', '.join(lacking)}; score again with myna score")
-    return record
+    if (problem := wrong_field(_Score, content)) is not None:
+        raise RunError(f"{path}: {problem}; score again with myna score")
+    return content
 
 
 def _percent(share: float | None) -> str:

@@ -20,6 +20,7 @@ from myna.runs.staging import put_in_place, restore_within, staged
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FIXED = {errno.EBUSY, errno.EXDEV}
+_IN_THE_WAY = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @contextmanager
@@ -27,7 +28,8 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals while `path` is written into errors that a person can mend.
 
     Raises `ResourceError` when the disk is full (or a quota or size limit is reached) and `RunError` when
-    writing is not permitted, or a mount point can't be replaced. Every other exception passes unchanged.
+    writing is not permitted, a mount point can't be replaced, or something else stands there. Every other exception
+    passes unchanged.
     """
     try:
         yield
@@ -48,6 +50,10 @@ def writing(path: Path) -> Iterator[None]:
         if number in _FIXED:
             raise RunError(
                 f"{path}: can't be replaced ({os.strerror(number)}); is it a mount point? Name a folder inside it."
+            ) from error
+        if number in _IN_THE_WAY:
+            raise RunError(
+                f"{path}: can't be written ({os.strerror(number)}); move away what is there, or choose another name."
             ) from error
         raise
 

@@ -183,7 +183,7 @@ def _finished(run: Path) -> Finished | None:
 def _read(mark: Path) -> dict[str, Any]:
     try:
         content = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{mark}: can't be read ({error}); name another folder with --out") from error
     return content if isinstance(content, dict) else {}
 

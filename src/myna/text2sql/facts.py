@@ -95,6 +95,6 @@ def data_note(folder: Path) -> Mapping[str, Any]:
         content = json.loads(note.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{note}: can't be read ({error}); build the data folder again") from error
     return content if isinstance(content, dict) else {}

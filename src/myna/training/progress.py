@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from myna.training.reading import wrong_field
+from myna.runs import wrong_field
 
 
 @dataclass(slots=True)

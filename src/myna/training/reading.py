@@ -7,23 +7,18 @@ wrong with a file is a `RunError` (of a recipe a `RecipeError`) that names it, a
 from __future__ import annotations
 
 import json
-import math
-import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from functools import cache
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from dataclasses import fields
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
 
 from myna.errors import RunError
 from myna.recipe import Recipe, from_yaml
-from myna.runs import RunFolder, read_events, read_file
+from myna.runs import RunFolder, read_events, read_file, wrong_field
 from myna.training.events import Event
 
 _LARGEST_WHOLE = 2**63
-_LARGEST = 1e300
-"""Beyond any number that a run writes, and small enough to be added up and drawn."""
 
 
 def read_recipe(run: RunFolder) -> Recipe:
@@ -58,7 +53,7 @@ class _Environment(BaseModel):
 
     engine: StrictStr = ""
     libraries: dict[StrictStr, StrictStr] = {}
-    device: _Device | None = None
+    device: _Device = _Device()
     hashes: dict[StrictStr, StrictStr | None] = {}
 
 
@@ -122,48 +117,3 @@ def _typed(kind: type[Event], event: Mapping[str, Any], where: str) -> Event:
 
 
 _CHANGED = "the log was changed. Remove that line to go on"
-
-
-def wrong_field(kind: type, content: Mapping[str, Any]) -> str | None:
-    """Say which field of the dataclass `kind` has no value of its type in JSON `content`, None when all have."""
-    for name, annotation in _annotations(kind).items():
-        if name not in content:
-            return f'no "{name}"'
-        if not _fits(content[name], annotation):
-            shown = json.dumps(content[name])
-            more = "…" if len(shown) > 60 else ""
-            return f'"{name}" is {shown[:60]}{more}, expected {_words(annotation)},'
-    return None
-
-
-@cache
-def _annotations(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-def _fits(value: object, wanted: Any) -> bool:
-    """Tell whether a value from JSON is of the type that a field of an event has."""
-    if get_origin(wanted) in (Union, types.UnionType):
-        return any(_fits(value, each) for each in get_args(wanted))
-    if get_origin(wanted) is Literal:
-        return value in get_args(wanted)
-    if is_dataclass(wanted):
-        return isinstance(value, dict) and wrong_field(cast("type", wanted), value) is None
-    if wanted is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value) and abs(value) <= _LARGEST  # type: ignore[arg-type]
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_WHOLE
-    return isinstance(value, type(None) if wanted is None else wanted)
-
-
-def _words(wanted: Any) -> str:
-    if get_origin(wanted) in (Union, types.UnionType):
-        return " or ".join(map(_words, get_args(wanted)))
-    if get_origin(wanted) is Literal:
-        return " or ".join(map(str, get_args(wanted)))
-    if is_dataclass(wanted):
-        return "an object"
-    names = {float: "a number", int: "a whole number from 0 on", str: "text", bool: "true or false"}
-    return names.get(wanted, "null")

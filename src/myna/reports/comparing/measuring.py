@@ -40,8 +40,7 @@ from myna.models.files import content_hash, find
 from myna.prompts.builder import PromptBuilder
 from myna.prompts.store import SampleStore, build_samples
 from myna.reports.comparing.measured import Asked, Generating, GivenAnswer, Order, TestLoss
-from myna.runs import RunFolder, read_file, refuse_links, write_file
-from myna.training.reading import wrong_field
+from myna.runs import RunFolder, read_file, refuse_links, write_file, wrong_field
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -200,7 +199,7 @@ def _kept(file: Path) -> TestLoss | None:
     try:
         found = json.loads(read_file(file))["test"]
         return replace(TestLoss(**found), kept=True) if wrong_field(TestLoss, found) is None else None
-    except (OSError, RunError, ValueError, TypeError, KeyError):
+    except (OSError, RunError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from myna.errors import RunError
 from myna.recipe import Recipe, to_yaml
-from myna.runs import RunFolder, refuse_links, restore, write_folder
+from myna.runs import RunFolder, read_file, refuse_links, restore, write_folder
 from myna.text2sql.facts import NOTE
 from myna.text2sql.learning.past import CARRIED, LEARNING, RESULT
 
@@ -99,8 +99,10 @@ class Place:
     def differences(self, plan: Plan) -> list[str]:
         """Name what is planned otherwise here; empty when it is the same."""
         try:
-            before = json.loads((self._learning / _PLAN).read_bytes())
-        except (OSError, ValueError):
+            before = json.loads(read_file(self._learning / _PLAN))
+        except (OSError, RunError, ValueError, RecursionError):
+            return ["a plan that can be read"]
+        if not isinstance(before, dict):
             return ["a plan that can be read"]
         wanted = json.loads(json.dumps(asdict(plan)))
         return [name for name, value in wanted.items() if before.get(name) != value]

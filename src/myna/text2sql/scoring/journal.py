@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from myna.errors import RunError
-from myna.runs import EventLog, read_events
+from myna.runs import EventLog, read_events, wrong_field
 from myna.text2sql.scoring.verdict import Verdict
 
 FILE = "journal.jsonl"
@@ -86,9 +86,22 @@ class Journal:
                 f"{path.parent}: holds an unfinished scoring of something else (what differs: {differs}); finish "
                 "that one with its own settings, remove the folder, or name another one with --out"
             )
-        for event in events[1:]:
-            if "answer" in event:
-                self.answers[event["question"]] = event["answer"]
-            elif "verdict" in event:
-                self.verdicts[event["question"]] = Verdict.from_dict(event["verdict"])
+        for number, event in enumerate(events[1:], start=2):
+            if "answer" in event or "verdict" in event:
+                self._take(event, f"{path}:{number}")
             self._finished |= "finished" in event
+
+    def _take(self, event: Mapping[str, Any], where: str) -> None:
+        wrong = None
+        if type(event.get("question")) is not int or event["question"] < 0:
+            wrong = 'no "question" with its number'
+        elif "answer" in event and not isinstance(event["answer"], str):
+            wrong = '"answer" is no text'
+        elif "answer" not in event:
+            wrong = wrong_field(Verdict, event["verdict"])
+        if wrong is not None:
+            raise RunError(f"{where}: {wrong}; the journal was changed. Remove that line to go on")
+        if "answer" in event:
+            self.answers[event["question"]] = event["answer"]
+        else:
+            self.verdicts[event["question"]] = Verdict.from_dict(event["verdict"])

@@ -99,10 +99,10 @@ class Verdict:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Verdict:
-        """Read back what `as_dict` gave and JSON carried."""
+        """Read back what `as_dict` gave and JSON carried; other keys are passed over."""
         results = {name: fields[name] and Shown.from_dict(fields[name]) for name in ("gold", "predicted")}
         lists = {name: tuple(fields[name]) for name in ("differences", "constructs")}
-        return cls(**{**fields, **results, **lists})
+        return cls(**{name: {**fields, **results, **lists}[name] for name in cls.__dataclass_fields__})
 
 
 def of_gold(gold: str, dialect: str, difficulty: str) -> Verdict:
