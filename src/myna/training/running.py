@@ -176,8 +176,11 @@ class _Session:
             before = read_environment(self.run)
             inputs = changed_inputs(before, prepared.environment)
             machine = changed_machine(before, prepared.environment)
-        except (RunError, KeyError) as error:
-            raise RunError(f"{path}: can't be read any more ({error}); start a new run with myna train.") from error
+        except KeyError as error:
+            raise RunError(
+                f'{path}: has no "{error.args[0]}", so nobody can tell whether data and base model are the same; put '
+                "the file back, or start a new run with myna train."
+            ) from error
         if inputs:
             raise RunError(
                 f"{self.run.path}: can't go on, because {' and '.join(inputs)} changed since it began. "
