@@ -63,7 +63,8 @@ def show(
     """
     from myna.data.folder import open_folder
     from myna.models.adapters import noted_day
-    from myna.models.files import locate_tokenizer, read_json
+    from myna.models.files import locate_tokenizer
+    from myna.models.json_files import read_json
     from myna.prompts.builder import PromptBuilder
     from myna.prompts.show import show_sample
     from myna.training.preparation import keys_of

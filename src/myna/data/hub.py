@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.data.messages import without_nulls
-from myna.data.records import Keys, OTHER_FORMS
+from myna.data.records import OTHER_FORMS, Keys
 from myna.errors import DataError, MissingDependency, MynaError, did_you_mean, excerpt, listing
 from myna.runs import restore, write_folder
 

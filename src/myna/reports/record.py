@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myna.errors import RunError
-from myna.recipe import Recipe, from_yaml
-from myna.recipe.document import read_file
-from myna.runs import RunFolder, read_events
+from myna.recipe import Recipe
+from myna.runs import RunFolder
 from myna.training.events import (
     DataRead,
     Evaluation,

@@ -16,7 +16,7 @@ from pathlib import Path
 from myna.errors import AdapterError, Interrupted, RecipeError, RunError
 from myna.models.adapters import noted_day
 from myna.models.files import STARTER
-from myna.recipe import Recipe, read_recipe, to_yaml
+from myna.recipe import Recipe, to_yaml
 from myna.runs import EventLog, RunFolder, write_file
 from myna.training import checkpoints
 from myna.training.checkpoints import Checkpoint

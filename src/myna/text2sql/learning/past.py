@@ -14,7 +14,7 @@ from myna.data.folder import DataFolder, open_folder
 from myna.errors import DataError, RunError
 from myna.models.adapters import read_adapter
 from myna.models.files import find
-from myna.recipe import Recipe, read_recipe
+from myna.recipe import Recipe
 from myna.runs import RunFolder
 from myna.text2sql.facts import data_note
 from myna.training.preparation import keys_of
