@@ -2,20 +2,34 @@
 
 The first gate, in the parent process, for good messages and a common rule on all kinds of database; no wall leans on
 it. What sqlglot can't parse is not run. Knows no schema and no database.
+
+sqlglot tries several readings of some constructs, each of which tries several readings of what is nested in it: calls
+of a type's name, `DATE(DATE(…))`, types, arrays, LIMIT in subqueries, joins without ON. What that costs doubles with
+each level. So every text that is not our own is parsed by `parse_statements`, which counts the parser's steps.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from sqlglot import Dialect, ParseError, Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 
-from myna.errors import QueryError
+from myna.errors import MissingDependency, QueryError
+
+if TYPE_CHECKING:
+    from sqlglot.parsers.base import BaseParser
 
 MAX_CHARACTERS = 100_000
 MAX_TOKENS = 5_000  # about a tenth of a second of parsing
+_MAX_SEMICOLONS = 1_000  # the tokenizer copies its tokens at each that a command follows
+_MAX_CHARACTERS_OF_A_NAME = 1_000  # sqlglot looks for a type in each quoted name that stands where one can
+_STEPS = 5_000  # about a tenth of a second
+_STEPS_PER_TOKEN = 4  # the queries of Spider and WikiSQL take 1.1 on average and 2.9 at most
+_CHARACTERS_PER_STEP = 8  # of one token: a format or JSON path in a long text is parsed as well
 
 _BEGINNINGS = {TokenType.SELECT, TokenType.WITH, TokenType.VALUES, TokenType.FROM}
 _NO_KEYWORDS = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.NUMBER}
@@ -46,23 +60,43 @@ _NOT_READING: tuple[tuple[type[exp.Expr], str], ...] = (
 )
 _SUSPECTS = (*(kind for kind, _ in _NOT_READING), exp.CTE, exp.Placeholder)
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_LONG_RUN = re.compile(r"\s{100}|[0-9]{100}")  # on which sqlglot's pattern for intervals takes quadratic time
 _MYSQL_CODE_IN_COMMENT = re.compile(r"/\*M?!")
+
+
+class Steps:
+    """How many steps the parser may still take: one for each token it goes to, forwards or backwards, more for long ones.
+
+    left: below zero when there were too few.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, token: Token) -> None:
+        """Count the step to `token`. Raises `QueryError` (refused) when none was left for it."""
+        self.left -= 1 + len(token.text) // _CHARACTERS_PER_STEP
+        if self.left < 0:
+            raise _refused("there are too many ways to read it; nest its calls, types, arrays and joins less deeply")
 
 
 def parse_query(sql: str, dialect: str) -> exp.Expr:
     """Return `sql`, which must be one query, as sqlglot's tree.
 
     dialect: sqlglot's name. Raises `QueryError`: "syntax" when it can't be parsed, "refused" when it is not one query
-    that only reads or is too long to be checked.
+    that only reads, or takes too long to be checked.
     """
-    if len(sql) > MAX_CHARACTERS:
-        raise _refused(f"it is {len(sql):,} characters long, at most {MAX_CHARACTERS:,} are run")
     if bad := _NO_TEXT.search(sql):
         what = f"the character U+{ord(bad[0]):04X} at position {bad.start() + 1}"
         raise QueryError(f"not valid SQL: {what} can't stand in a text", "syntax")
     if dialect == "mysql" and _MYSQL_CODE_IN_COMMENT.search(sql):
         raise _refused("MySQL runs what stands in a /*! comment")
-    tree = _parse(sql, dialect)
+    language, tokens = _tokens(sql, dialect)
+    _check_tokens(tokens)
+    trees = _trees(language, tokens, sql, None)
+    if len(trees) != 1:
+        raise _refused(f"{len(trees)} statements where one is run")
+    (tree,) = trees
     if not isinstance(tree, _QUERIES):
         raise _refused("it is not a query")
     for node in tree.walk():
@@ -71,28 +105,77 @@ def parse_query(sql: str, dialect: str) -> exp.Expr:
     return tree
 
 
-def _parse(sql: str, dialect: str) -> exp.Expr:
+def parse_statements(sql: str, dialect: str, steps: Steps) -> list[exp.Expr]:
+    """Return the trees of all statements in `sql`, of whatever kind.
+
+    dialect: sqlglot's name. steps: what parsing may cost; what it does cost is taken from it. Raises `QueryError`:
+    "syntax" when `sql` can't be parsed, "refused" when it is too long or takes too many steps.
+    """
+    language, tokens = _tokens(sql, dialect)
+    return _trees(language, tokens, sql, steps)
+
+
+def _tokens(sql: str, dialect: str) -> tuple[Dialect, list[Token]]:
+    if len(sql) > MAX_CHARACTERS:
+        raise _refused(f"it is {len(sql):,} characters long, at most {MAX_CHARACTERS:,} are run")
+    if (semicolons := sql.count(";")) > _MAX_SEMICOLONS:
+        raise _refused(f"it holds {semicolons:,} semicolons, at most {_MAX_SEMICOLONS:,} are read")
     language = Dialect.get_or_raise(dialect)
     try:
         tokens = language.tokenize(sql)
-        _check_tokens(tokens)
-        found = [tree for tree in language.parser().parse(tokens, sql) if tree is not None]
+    except SqlglotError as error:
+        raise QueryError(f"not valid SQL: {error}", "syntax") from None
+    if len(tokens) > MAX_TOKENS:
+        raise _refused(f"it has {len(tokens):,} words and signs, at most {MAX_TOKENS:,} are run")
+    kinds = {token.token_type for token in tokens}
+    for token in tokens:
+        if token.token_type == TokenType.IDENTIFIER and len(token.text) > _MAX_CHARACTERS_OF_A_NAME:
+            raise _refused(f"it holds a name of {len(token.text):,} characters")
+        if TokenType.INTERVAL in kinds and token.token_type == TokenType.STRING and _LONG_RUN.search(token.text):
+            raise _refused("a text in a query with an INTERVAL holds a hundred spaces or digits in a row")
+    return language, tokens
+
+
+def _trees(language: Dialect, tokens: list[Token], sql: str, steps: Steps | None) -> list[exp.Expr]:
+    """Parse `tokens` of `sql` in as many steps, by default as a query of this length may need."""
+    allowed = _STEPS + _STEPS_PER_TOKEN * (len(tokens) + len(sql) // _CHARACTERS_PER_STEP)
+    # The dialect and not the parser holds the count: for types in quotes it makes another parser.
+    language.parser_class = _counting(language.parser_class)
+    language.steps = steps or Steps(allowed)  # type: ignore[attr-defined]
+    try:
+        found = language.parser().parse(tokens, sql)
     except RecursionError:
         raise _refused("it is nested too deeply to be checked") from None
     except ParseError as error:
         raise QueryError(_where(error), "syntax") from None
     except SqlglotError as error:
         raise QueryError(f"not valid SQL: {error}", "syntax") from None
-    trees = [tree for tree in found if not isinstance(tree, exp.Semicolon)]
-    if len(trees) != 1:
-        raise _refused(f"{len(trees)} statements where one is run")
-    return trees[0]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise QueryError(f"not valid SQL: sqlglot can't parse it ({error})", "syntax") from None
+    return [tree for tree in found if tree is not None and not isinstance(tree, exp.Semicolon)]
+
+
+@cache
+def _counting(parser: type[BaseParser]) -> type[BaseParser]:
+    """Return `parser` as a class that takes its steps from its dialect's `steps`."""
+    try:
+
+        class Counting(parser):  # type: ignore[valid-type, misc]
+            def _advance(self, times: int = 1) -> None:
+                super()._advance(times)
+                if self._curr:
+                    self.dialect.steps.take(self._curr)
+
+    except TypeError:  # "interpreted classes cannot inherit from compiled"
+        raise MissingDependency(
+            "sqlglot is installed with its compiled parts (the package sqlglotc), whose work can't be limited; remove "
+            "them with: pip uninstall sqlglotc"
+        ) from None
+    return Counting
 
 
 def _check_tokens(tokens: list[Token]) -> None:
     """Refuse by its words what need not or must not be parsed: sqlglot takes much for a command and prints warnings."""
-    if len(tokens) > MAX_TOKENS:
-        raise _refused(f"it has {len(tokens):,} words and signs, at most {MAX_TOKENS:,} are run")
     words = [token for token in tokens if token.token_type != TokenType.L_PAREN]
     first = words[0] if words else None
     if first is None or first.token_type == TokenType.SEMICOLON:
