@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -228,3 +230,37 @@ def test_a_table_of_a_million_rows_is_asked_within_the_limits(tmp_path: Path) ->
         )
         everything = database.run("SELECT * FROM million")
         assert (len(everything.rows), everything.truncated) == (10_000, True)
+
+
+def test_a_hard_link_whose_log_lies_beside_the_other_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.duckdb"
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        connection.execute("CREATE TABLE t AS SELECT 1 AS a")
+    assert path.with_name("data.duckdb.wal").stat().st_size
+    os.link(path, tmp_path / "again.duckdb")
+    (tmp_path / "link.duckdb").symlink_to(path)
+    with Database.open(tmp_path / "link.duckdb") as database:
+        assert database.run("SELECT a FROM t").rows == ((1,),)
+    with pytest.raises(DatabaseError, match=r"hard link to data\.duckdb, and data\.duckdb\.wal holds"):
+        Database.open(tmp_path / "again.duckdb")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_among_the_files_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    os.mkfifo(tmp_path / "b.csv")
+    for place in (tmp_path, tmp_path / "b.csv"):
+        with pytest.raises(DatabaseError, match=r"b\.csv: is not a regular file"):
+            Database.open(place)
+
+
+def test_links_among_the_files_are_followed_and_broken_ones_named(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "far.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "files" / "near.csv").symlink_to(tmp_path / "far.csv")
+    with Database.open(tmp_path / "files") as database:
+        assert database.run("SELECT y FROM near").rows == ((2,),)
+    (tmp_path / "files" / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(DatabaseError, match=r"loop\.csv: can't be read"):
+        Database.open(tmp_path / "files")

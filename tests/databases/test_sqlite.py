@@ -14,6 +14,7 @@ import pytest
 from databases.school import write_school
 from myna.databases import Column, Database, ForeignKey, Limits, Schema, Table
 from myna.databases.sqlite_schema import kind_of
+from myna.databases.state import state
 from myna.errors import DatabaseError, QueryError
 
 SPIDER = Path(__file__).parents[3] / "shared" / "data" / "spider" / "database"
@@ -467,3 +468,67 @@ def test_reading_a_database_with_an_empty_log_leaves_no_file_and_sees_later_writ
             assert database.run("SELECT x FROM t").rows == ((1,), (2,))
         make(path, "INSERT INTO t VALUES (3)")  # the last one to close puts the log into the database
         assert database.run("SELECT x FROM t").rows == ((1,), (2,), (3,))
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Path]:
+    """A database whose newest rows are in its write-ahead log, held open by the program that writes it."""
+    (tmp_path / "kept").mkdir()
+    path = make(tmp_path / "kept" / "data.sqlite")
+    with another_program(path, *WAL):
+        yield path
+
+
+@pytest.mark.parametrize("chain", [1, 3])
+def test_a_symbolic_link_gives_what_its_file_gives(logged: Path, tmp_path: Path, chain: int) -> None:
+    link = logged
+    for number in range(chain):
+        (tmp_path / f"link {number}.sqlite").symlink_to(link)
+        link = tmp_path / f"link {number}.sqlite"
+    assert rows(link) == rows(logged) == ((1,), (2,))
+
+
+def test_a_link_that_leads_elsewhere_now_is_followed_anew(logged: Path, tmp_path: Path) -> None:
+    other = make(tmp_path / "other.sqlite")
+    link = tmp_path / "current.sqlite"
+    link.symlink_to(other)
+    assert rows(link) == ((1,),)
+    before = state_of(link)
+    link.unlink()
+    link.symlink_to(logged)
+    assert rows(link) == ((1,), (2,))
+    assert state_of(link) != before
+
+
+def test_the_log_behind_a_link_belongs_to_the_state(logged: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(logged)
+    before = state_of(link)
+    make(logged, "INSERT INTO t VALUES (3)")
+    assert state_of(link) != before
+
+
+def test_a_hard_link_to_a_database_with_a_log_is_refused_not_read_without_it(logged: Path, tmp_path: Path) -> None:
+    os.link(logged, logged.with_name("beside.sqlite"))
+    with pytest.raises(DatabaseError, match=r"hard link to data\.sqlite, and data\.sqlite-wal holds .*; open .*/data"):
+        rows(logged.with_name("beside.sqlite"))
+    os.link(logged, tmp_path / "elsewhere.sqlite")
+    with pytest.raises(DatabaseError, match="hard link to a file in another folder"):
+        rows(tmp_path / "elsewhere.sqlite")
+    assert rows(logged) == ((1,), (2,))
+
+
+def test_hard_links_without_a_log_are_read(tmp_path: Path) -> None:
+    plain = make(tmp_path / "plain.sqlite")
+    (tmp_path / "backup").mkdir()
+    os.link(plain, tmp_path / "backup" / "plain.sqlite")
+    assert rows(plain) == rows(tmp_path / "backup" / "plain.sqlite") == ((1,),)
+    closed = make(tmp_path / "closed.sqlite")
+    make(closed, "PRAGMA journal_mode = WAL")
+    os.link(closed, tmp_path / "again.sqlite")
+    assert rows(closed) == rows(tmp_path / "again.sqlite") == ((1,),)
+
+
+def state_of(path: Path) -> str:
+    with Database.open(path) as database:
+        return state(database)

@@ -18,6 +18,7 @@ import glob
 import json
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from myna.databases.address import Address, is_table_file
 from myna.databases.duckdb_schema import read_schema
+from myna.databases.hard_links import check_other_names
 from myna.databases.numbers import number
 from myna.databases.query import Limits, Result, took_too_long, took_too_much_memory
 from myna.databases.rows import collect
@@ -203,6 +205,8 @@ class DuckDBDatabase:
         if is_file and not os.path.isfile(self._address.location):
             what = "is a folder" if os.path.isdir(self._address.location) else "there is no such file"
             raise DatabaseError(f"{self._address.shown}: {what}; expected a DuckDB file")
+        if is_file:
+            check_other_names(os.path.realpath(self._address.location), (".wal",))
         limit = max(self._memory - _PROCESS_BYTES, _LEAST_BYTES)
         try:
             connection = duckdb.connect(
@@ -249,6 +253,13 @@ def _table_files(place: Path, shown: str) -> dict[str, Path]:
         raise DatabaseError(f"{shown}: no such file or folder")
     inside = sorted(place.iterdir()) if place.is_dir() else [place]
     files = [path for path in inside if not path.name.startswith(".") and is_table_file(path.name)] or [place]
+    for path in files:
+        try:
+            is_regular = stat.S_ISREG(path.stat().st_mode)
+        except OSError as error:
+            raise DatabaseError(f"{path}: can't be read ({error.strerror})") from None
+        if not is_regular:  # reading a named pipe would wait for ever
+            raise DatabaseError(f"{path}: is not a regular file; take it out of the folder, or name one of the files")
     short = [path.name.removesuffix(".gz").rpartition(".")[0] or path.name for path in files]
     lowered = [name.lower() for name in short]
     return {

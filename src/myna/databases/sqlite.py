@@ -12,6 +12,7 @@ A path goes in; rows and a schema come out. Text that is not UTF-8 is read with 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ class SQLiteDatabase:
     dialect = "sqlite"
 
     def __init__(self, address: Address, memory: int, double_quoted_strings: bool) -> None:
-        self._path = address.location
+        self._location = address.location
+        self._path = os.path.realpath(address.location)
         self._shown = address.shown
         self._memory = memory
         self._double_quoted_strings = double_quoted_strings
@@ -128,6 +130,7 @@ class SQLiteDatabase:
         return True
 
     def _connect(self) -> sqlite3.Connection:
+        self._path = os.path.realpath(self._location)  # a link may lead elsewhere by now
         check_file(self._path, self._shown)
         seen = fingerprint(self._path)
         how = how_to_open(self._path)

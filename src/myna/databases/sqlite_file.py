@@ -3,6 +3,9 @@
 Opening a database that has a write-ahead log makes SQLite create files beside it, even read-only. So a log that is
 empty is passed over, one without its shared memory is read without locks, and whoever reads without locks looks at
 `fingerprint` before and after (https://www.sqlite.org/wal.html#readonly, https://www.sqlite.org/uri.html).
+
+SQLite finds a log by the database's name, so a file must be read by the name that its writers use: symbolic links are
+followed before, and of a hard link's other names none may have a log.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
+from myna.databases.hard_links import check_other_names
 from myna.errors import DatabaseError
 
 _MAGIC = b"SQLite format 3\x00"
@@ -47,9 +51,14 @@ def check_file(path: str, shown: str) -> None:
 
 
 def how_to_open(path: str) -> str:
-    """Return the URI parameters with which SQLite reads the file as it is now and creates none beside it."""
+    """Return the URI parameters with which SQLite reads the file as it is now and creates none beside it.
+
+    path: without symbolic links. Raises `DatabaseError` where a log of it may lie beside another name.
+    """
     with open(path, "rb") as file:
         logged = file.read(_VERSIONS.stop)[_VERSIONS] == b"\x02\x02"
+    if not _size(path + "-wal"):  # one beside this name is this file's, or SQLite itself rejects it
+        check_other_names(path, ("-wal", "-journal"), has_log=logged)
     if not logged:
         return WITH_LOCKS
     if _size(path + "-wal") == 0:

@@ -38,9 +38,9 @@ def _content(database: Database) -> Iterator[object]:
     address = database.address
     match address.kind:
         case "sqlite":
-            yield from (_file(address.location), _file(address.location + "-wal"))
+            yield from _with_log(address.location, "-wal")
         case "duckdb":
-            yield from (_file(address.location), _file(address.location + ".wal"))
+            yield from _with_log(address.location, ".wal")
         case "files" if os.path.isdir(address.location):
             for name in sorted(filter(is_table_file, os.listdir(address.location))):
                 yield name, _file(os.path.join(address.location, name))
@@ -51,6 +51,12 @@ def _content(database: Database) -> Iterator[object]:
                 yield from database.run(_COUNTS[address.kind]).rows
             except QueryError:  # a user without the right to see them
                 return
+
+
+def _with_log(location: str, ending: str) -> Iterator[object]:
+    path = os.path.realpath(location)  # a log lies beside the file itself, not beside a link to it
+    yield _file(path)
+    yield _file(path + ending)
 
 
 def _file(path: str) -> tuple[int, ...]:

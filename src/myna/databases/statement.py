@@ -65,7 +65,7 @@ _MYSQL_CODE_IN_COMMENT = re.compile(r"/\*M?!")
 
 
 class Steps:
-    """How many steps the parser may still take: one for each token it goes to, forwards or backwards, more for long ones.
+    """How many steps the parser may still take: one for each token it goes to, either way, more for long ones.
 
     left: below zero when there were too few.
     """
