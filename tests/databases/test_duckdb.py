@@ -154,7 +154,7 @@ def test_columns_shown_as_text_keep_names_and_order_of_rows(odd: Path) -> None:
         ("SELECT * FROM nope", "unknown table", "nope"),
         ("SELECT nope.id FROM students", "unknown table", "nope"),
         ("SELECT sleep_ms(1)", "refused", "the function sleep_ms may do more than read"),
-        ("SELECT * FROM read_text('/etc/passwd')", "refused", "disabled"),
+        ("SELECT * FROM read_text('/etc/passwd')", "refused", "read_text may do more than read"),
         ("SELECT nothing(1)", "database", "nothing"),
         ("SELECT count(*) FROM range(10000000000000)", "time", "longer than 0.2 s"),
         ("SELECT list(range) FROM range(1000000000)", "memory", "more memory than the limit"),
@@ -264,3 +264,32 @@ def test_links_among_the_files_are_followed_and_broken_ones_named(tmp_path: Path
     (tmp_path / "files" / "loop.csv").symlink_to("loop.csv")
     with pytest.raises(DatabaseError, match=r"loop\.csv: can't be read"):
         Database.open(tmp_path / "files")
+
+
+HIDING = """
+CREATE TABLE t AS SELECT 1 AS a;
+CREATE MACRO nap() AS sleep_ms(60000);
+CREATE MACRO long_nap() AS nap() + 1;
+CREATE MACRO run(x) AS TABLE SELECT * FROM query(x);
+CREATE MACRO own_bytes() AS (SELECT content FROM read_blob('hiding.duckdb'));
+CREATE VIEW napping AS SELECT long_nap() AS n;
+CREATE VIEW "over it" AS SELECT count(*) AS n FROM napping;
+CREATE MACRO twice(x) AS 2 * x;
+CREATE VIEW plain AS SELECT twice(a) AS a FROM t;
+"""
+
+
+def test_no_macro_or_view_of_a_file_hides_a_refused_function(tmp_path: Path) -> None:
+    path = tmp_path / "hiding.duckdb"
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute(HIDING)
+    with Database.open(path, limits=Limits(seconds=5)) as database:
+        for sql in (
+            *("SELECT nap()", "SELECT LONG_NAP()", "FROM run('SELECT 1')", "SELECT own_bytes()", "FROM napping"),
+            *('SELECT n FROM "over it"', "FROM main.Napping", f"FROM read_blob('{path}')", f"FROM glob('{path}')"),
+            "SELECT a FROM t WHERE a IN (SELECT n FROM napping)",
+        ):
+            with pytest.raises(QueryError, match="may do more than read") as caught:
+                database.run(sql)
+            assert caught.value.kind == "refused"
+        assert database.run("SELECT a, twice(a) FROM plain").rows == ((2, 4),)

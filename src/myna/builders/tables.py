@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
         raise DataError(f"{path}:1: the header can't be read: {error}") from error
     if not any(header):
         raise DataError(f"{path}:1: no column names; the first line must hold them")
-    repeated = next((name for name in header if name and header.count(name) > 1), None)
+    repeated = next((name for name, times in Counter(header).items() if name and times > 1), None)
     if repeated is not None:
         raise DataError(f"{path}:1: two columns are called {excerpt(repeated)}; give them different names")
     return header

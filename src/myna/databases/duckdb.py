@@ -2,7 +2,7 @@
 
 1. A DuckDB file is opened read-only, every query runs in `BEGIN TRANSACTION READ ONLY` and is rolled back.
 2. DuckDB's own parser says that it is one statement, a SELECT, and which functions it calls: no table function but
-   those on a list, and none with side effects.
+   those on a list, and none with side effects, nor a macro or view of the file that calls one.
 3. No file, address or extension can be reached (`enable_external_access=false`), and no setting changed
    (`lock_configuration=true`). Of files that are the database themselves, exactly these may be read: each is a view, so
    that they may be larger than memory and a new process is ready at once.
@@ -21,7 +21,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -71,19 +71,29 @@ _HARMLESS = (
     *("current_connection_id", "current_query_id", "current_transaction_id"),
 )
 # Not among them: functions that run SQL or code given as text (query, json_execute_serialized_sql), that switch
-# something (enable_…, checkpoint) and the scanners of Python's objects. Where files are no business of a query,
-# reading functions fail by wall 3.
+# something (enable_…, checkpoint) and the scanners of Python's objects.
 _HARMLESS_TABLES = (
     *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "query_table"),
     *("histogram", "histogram_values", "summary", "pg_timezone_names", "icu_calendar_names", "test_all_types"),
     *("duckdb_columns", "duckdb_constraints", "duckdb_databases", "duckdb_dependencies", "duckdb_functions"),
     *("duckdb_indexes", "duckdb_keywords", "duckdb_schemas", "duckdb_sequences", "duckdb_settings", "duckdb_tables"),
     *("duckdb_types", "duckdb_views", "duckdb_extensions", "pragma_table_info", "pragma_show", "pragma_version"),
-    *("pragma_database_size", "pragma_storage_info", "pragma_collations", "pragma_platform", "seq_scan", "glob"),
-    *("read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "read_json", "read_json_auto"),
+    *("pragma_database_size", "pragma_storage_info", "pragma_collations", "pragma_platform", "seq_scan"),
+)
+# Of files that are the database themselves. In a DuckDB file a query has no business with files; its own could be read.
+_READERS = (
+    *("glob", "read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "read_json", "read_json_auto"),
     *("read_ndjson", "read_ndjson_auto", "read_json_objects", "read_ndjson_objects", "read_text", "read_blob"),
     *("parquet_schema", "parquet_metadata", "parquet_file_metadata", "parquet_kv_metadata"),
 )
+# What a file defines, as DuckDB writes it: calls look alike everywhere, and names of functions are plain words.
+_DEFINED = """
+SELECT false, function_name, macro_definition FROM duckdb_functions()
+WHERE NOT internal AND macro_definition IS NOT NULL
+UNION ALL SELECT true, view_name, sql FROM duckdb_views() WHERE NOT internal
+"""
+_CALLED = re.compile(r'(\w+)"?\s*\(')
+_RELATION = re.compile(r'"table_name":("(?:[^"\\]|\\.)*")')
 # DuckDB's Python module has no value of its own for these, needs another package for it, or loses a part.
 _SHOWN_AS_TEXT = re.compile(r".*(WITH TIME ZONE|\]|_NS)|INTERVAL|STRUCT.*|MAP.*|UNION.*")
 
@@ -115,6 +125,7 @@ class DuckDBDatabase:
         self._address = address
         self._memory = memory
         self._refused: frozenset[str] = frozenset()
+        self._refused_views: frozenset[str] = frozenset()
         self._connection: DuckDBPyConnection | None = self._connect()
 
     def run(self, sql: str, limits: Limits) -> Result:
@@ -189,6 +200,9 @@ class DuckDBDatabase:
         refused = self._refused.intersection(json.loads(name).lower() for name in _FUNCTION.findall(parsed))
         if refused:
             raise QueryError(f"the function {min(refused)} may do more than read, so it is not run", "refused")
+        views = self._refused_views.intersection(json.loads(name).lower() for name in _RELATION.findall(parsed))
+        if views:
+            raise QueryError(f"the view {min(views)} calls what may do more than read, so it is not run", "refused")
         return query
 
     def _described(self, connection: DuckDBPyConnection, query: str) -> tuple[tuple[str, ...], list[str]]:
@@ -218,8 +232,11 @@ class DuckDBDatabase:
                 self._add_files(connection)
             for lock in _LOCKS:
                 connection.execute(lock)
-            functions = connection.execute(_NOT_ONLY_READING, [list(_HARMLESS), list(_HARMLESS_TABLES)]).fetchall()
-            self._refused = frozenset(name for (name,) in functions)
+            tables = _HARMLESS_TABLES if is_file else (*_HARMLESS_TABLES, *_READERS)
+            functions = connection.execute(_NOT_ONLY_READING, [list(_HARMLESS), list(tables)]).fetchall()
+            self._refused, self._refused_views = _with_defined(
+                {name for (name,) in functions}, connection.execute(_DEFINED).fetchall()
+            )
         except (duckdb.Error, MemoryError) as error:
             raise DatabaseError(
                 f"{self._address.shown}: can't be opened: {_sentence(error)}; look whether it is a whole DuckDB file, "
@@ -244,6 +261,26 @@ class DuckDBDatabase:
                 raise DatabaseError(f"{path}: can't be read as a table: {_sentence(error)}") from None
         allowed = sorted({way for path in files.values() for way in (str(path), glob.escape(str(path)))})
         connection.execute(f"SET allowed_paths = [{', '.join(map(_literal, allowed))}]")
+
+
+def _with_defined(refused: set[str], defined: Sequence[tuple[bool, str, str]]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the functions and the views that may not be used: those given, and what a file defines by way of them.
+
+    defined: whether it is a view, its name, its text.
+    """
+    texts = [(is_view, name.lower(), text.lower()) for is_view, name, text in defined]
+    views: set[str] = set()
+    while True:
+        further = [
+            (is_view, name)
+            for is_view, name, text in texts
+            if name not in (views if is_view else refused)
+            and (not refused.isdisjoint(_CALLED.findall(text)) or any(view in text for view in views))
+        ]
+        if not further:
+            return frozenset(refused), frozenset(views)
+        for is_view, name in further:
+            (views if is_view else refused).add(name)
 
 
 def _table_files(place: Path, shown: str) -> dict[str, Path]:
