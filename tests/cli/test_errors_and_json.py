@@ -150,7 +150,7 @@ def test_a_password_in_a_url_is_not_repeated_wherever_it_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     typed = [part.format(url=f"{scheme}://alice:Geheim-81@127.0.0.1:1/shop") for part in arguments]
-    code = main(typed)
+    code = main([*typed, "--debug"])
     captured = capsys.readouterr()
     assert "error: " in captured.err
     code_of_json, value = as_json(capsys, *typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from myna.cli.flags import COMMON, Common
@@ -22,8 +23,6 @@ def allow(database: str, /, *, common: Common = COMMON) -> dict[str, Any]:
     database
         A file or folder, or a URL without its password: postgresql://USER@HOST:PORT/DATABASE, mysql://…
     """
-    import sys
-
     from myna.databases.address import Address
     from myna.databases.allowed import allow as allow_places
     from myna.databases.allowed import allowed_file

@@ -101,6 +101,7 @@ def _fail(error: MynaError, as_json: bool, debug: bool) -> int:
     return error.exit_code
 
 
+
 def _unknown_command(arguments: Sequence[str]) -> str | None:
     """Say what is wrong with the words that should name a command, or None when they do."""
     names = [command.name for group in GROUPS.values() for command in group]

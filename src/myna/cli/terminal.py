@@ -144,7 +144,8 @@ def show_traceback(error: BaseException) -> None:
     """Write where an error comes from to standard error."""
     import traceback
 
-    draw(visible("".join(traceback.format_exception(error)).rstrip("\n"), keep=_LAYOUT), sys.stderr)
+    trace = without_passwords("".join(traceback.format_exception(error)).rstrip("\n"))
+    draw(visible(trace, keep=_LAYOUT), sys.stderr)
 
 
 def write_json(value: Any) -> None:
