@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from killed_writers import killed_everywhere
 from myna.builders.files import build_files
 from myna.data.folder import open_folder
 from myna.errors import RunError
+from myna.models.adapters import read_note
 from myna.runs import RunFolder, restore, write_file, write_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, and kills with SIGKILL")
@@ -172,13 +173,16 @@ def test_folders_are_written_where_a_link_leads(tmp_path: Path) -> None:
     assert names(tmp_path / "large-disk" / "data") == ["two"]
 
 
-def test_the_adapter_that_a_killed_process_was_replacing_is_put_back_when_the_run_is_opened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mend", [RunFolder.open, read_note], ids=["by opening the run", "by reading the adapter"])
+def test_the_adapter_that_a_killed_process_was_replacing_is_put_back(
+    tmp_path: Path, mend: Callable[[Path], object]
+) -> None:
     run = RunFolder.create(tmp_path / "run")
     write_file(run.recipe_path, "model: m\n")
     left = a_leftover(run.adapter_path)
     (left / "adapter.replaced").mkdir()
     (left / "adapter.replaced" / "old").touch()
-    RunFolder.open(run.path)
+    mend(run.path)
     assert names(run.adapter_path) == ["old"]
     with run.lock():
         assert names(run.path) == [".lock", "adapter", "recipe.yaml"]

@@ -58,6 +58,20 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert names(tmp_path / "deep" / "adapter") == ["two"]
 
 
+def test_the_working_folder_is_not_replaced_under_its_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+
+    def write(path: Path) -> None:
+        with write_folder(path) as folder:
+            (folder / "new").touch()
+
+    for path in (Path(), Path(".."), tmp_path / "data"):
+        with pytest.raises(RunError, match="the folder that you are in can't be replaced"):
+            write(path)
+    assert names(tmp_path) == ["data"]
+
+
 def test_a_failure_inside_leaves_the_old_folder(tmp_path: Path) -> None:
     with write_folder(tmp_path / "adapter") as folder:
         (folder / "old").write_text("old")
@@ -185,11 +199,13 @@ def test_an_empty_folder_and_one_that_never_began_may_be_used(tmp_path: Path) ->
         assert names(run.path) == [".lock"]
 
 
-def test_unused_names_count_up(tmp_path: Path) -> None:
+def test_unused_names_count_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert RunFolder.unused(tmp_path / "run") == tmp_path / "run"
     (tmp_path / "run").mkdir()
     (tmp_path / "run-2").mkdir()
     assert RunFolder.unused(tmp_path / "run") == tmp_path / "run-3"
+    monkeypatch.chdir(tmp_path / "run")
+    assert RunFolder.unused(Path()) == tmp_path / "run-3"
 
 
 @pytest.mark.parametrize("place", ["missing", "."])

@@ -139,6 +139,8 @@ def _adapter_folder(path: Path) -> Path:
         for name in (peft_format.CONFIG, FULL_WEIGHTS, mlx_format.WEIGHTS, mlx_format.OLD_WEIGHTS)
     )
     inside = path / "adapter"
+    if not holds_one:
+        restore(inside)
     if not holds_one and (path / "recipe.yaml").is_file() and not inside.is_dir():
         raise AdapterError(f"{path}: this run has no adapter/ yet; wait for its first save, or resume it")
     return inside if not holds_one and inside.is_dir() else path

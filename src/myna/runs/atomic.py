@@ -95,9 +95,11 @@ def write_folder(path: Path) -> Iterator[Path]:
 
     An older folder is replaced, or the one that a symbolic link at `path` leads to. A process killed between the two
     renames that this takes leaves the old one aside; the next one that writes there, and `restore`, put it back.
-    Raises `ResourceError` (disk full) and `RunError` (not permitted).
+    Raises `ResourceError` (disk full) and `RunError` (not permitted, or the working folder).
     """
-    place = Path(os.path.realpath(path))
+    place, here = Path(os.path.realpath(path)), Path.cwd()
+    if place in (here, *here.parents):
+        raise RunError(f"{path}: the folder that you are in can't be replaced; name a folder inside it, such as ./data")
     with writing(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         with staged(place) as new:

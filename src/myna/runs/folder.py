@@ -76,6 +76,8 @@ class RunFolder:
     @classmethod
     def unused(cls, path: Path) -> Path:
         """Return `path`, or the first of `path-2`, `path-3` … where nothing stands yet."""
+        if path.name in ("", ".."):
+            path = path.resolve()
         candidate, number = path, 1
         while candidate.exists():
             number += 1
