@@ -15,6 +15,7 @@ from typing import Any
 from cyclopts import App, CycloptsError, Parameter
 
 from myna import __version__
+from myna.cli.advice import other_commands_flags
 from myna.cli.commands import GROUPS, SUBJECTS
 from myna.cli.flags import BadNews, UsageError
 from myna.cli.terminal import report_error, show_traceback, write_json
@@ -60,18 +61,17 @@ def run(arguments: Sequence[str]) -> int:
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             command, bound, _ = build_app().parse_args(list(arguments))
             result = command(*bound.args, **bound.kwargs)
-        return _end(result, as_json)
+        return _end(result, arguments, as_json)
     except (CycloptsError, UsageError) as error:
         report_error("UsageError", f"{error}{_help_hint(arguments)}", as_json=as_json)
         return 2
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except MemoryError:
-        return _fail(
-            ResourceError("memory ran out; lower --batch-size, --max-seq-length or --num-layers"), as_json, debug
-        )
+        full = ResourceError("memory ran out; end other programs, or give this one less to do at once")
+        return _fail(full, arguments, as_json, debug)
     except MynaError as error:
-        return _fail(error, as_json, debug)
+        return _fail(error, arguments, as_json, debug)
     except Exception as error:
         if debug:
             show_traceback(error)
@@ -80,13 +80,13 @@ def run(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _end(result: Any, as_json: bool) -> int:
+def _end(result: Any, arguments: Sequence[str], as_json: bool) -> int:
     """Show a program what a command returned, with the error that it amounts to; return the exit code."""
     if not isinstance(result, BadNews):
         if as_json and result is not None:
             write_json(result)
         return 0
-    kind, message = type(result.error).__name__, str(result.error)
+    kind, message = type(result.error).__name__, _advised(result.error, arguments)
     if as_json:
         write_json({**result.result, "error": {"type": kind, "message": message}})
     else:
@@ -94,19 +94,30 @@ def _end(result: Any, as_json: bool) -> int:
     return result.error.exit_code
 
 
-def _fail(error: MynaError, as_json: bool, debug: bool) -> int:
+def _fail(error: MynaError, arguments: Sequence[str], as_json: bool, debug: bool) -> int:
     if debug:
         show_traceback(error)
-    report_error(type(error).__name__, str(error), as_json=as_json)
+    report_error(type(error).__name__, _advised(error, arguments), as_json=as_json)
     return error.exit_code
 
+
+def _advised(error: MynaError, arguments: Sequence[str]) -> str:
+    """Return an error's message, and whose the flags are that it names and this command does not have."""
+    message = str(error)
+    if "--" not in message:
+        return message
+    return message + other_commands_flags(message, _command_words(arguments), build_app())
+
+
+def _command_words(arguments: Sequence[str]) -> str:
+    words = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    return " ".join(words[: 2 if words and words[0] in SUBJECTS else 1])
 
 
 def _unknown_command(arguments: Sequence[str]) -> str | None:
     """Say what is wrong with the words that should name a command, or None when they do."""
     names = [command.name for group in GROUPS.values() for command in group]
-    given = list(takewhile(lambda word: not word.startswith("-"), arguments))
-    wanted = " ".join(given[: 2 if given and given[0] in SUBJECTS else 1])
+    wanted = _command_words(arguments)
     if wanted in names or wanted in SUBJECTS:
         return None
     if not wanted:
@@ -115,6 +126,4 @@ def _unknown_command(arguments: Sequence[str]) -> str | None:
 
 
 def _help_hint(arguments: Sequence[str]) -> str:
-    words = takewhile(lambda word: not word.startswith("-"), arguments)
-    given = list(words)[: 2 if arguments[0] in SUBJECTS else 1]
-    return f"\nFlags and arguments: myna {' '.join(given)} --help"
+    return f"\nFlags and arguments: myna {_command_words(arguments)} --help"

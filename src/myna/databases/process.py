@@ -75,7 +75,7 @@ class WorkerProcess:
                 self._kill()
                 raise QueryError(
                     "the process that ran the query was ended by the system, most likely because it took more memory "
-                    "than the limit; ask for less, or raise Limits.memory",
+                    "than the limit; ask for less, or raise the limit (in Python Limits.memory)",
                     "memory",
                 ) from None
             except (QueryError, DatabaseError, MissingDependency):

@@ -32,9 +32,13 @@ class Result:
 
 def took_too_long(seconds: float) -> QueryError:
     """Return the error for a query that was ended after `seconds`."""
-    return QueryError(f"the query took longer than {seconds:g} s; ask for less, or raise Limits.seconds", "time")
+    message = f"the query took longer than {seconds:g} s; ask for less, or raise the limit"
+    return QueryError(f"{message} (--time-limit, in Python Limits.seconds)", "time")
 
 
 def took_too_much_memory() -> QueryError:
     """Return the error for a query that met the memory limit."""
-    return QueryError("the query takes more memory than the limit; ask for less, or raise Limits.memory", "memory")
+    return QueryError(
+        "the query takes more memory than the limit; ask for less, or raise the limit (in Python Limits.memory)",
+        "memory",
+    )

@@ -9,6 +9,7 @@ In: names and paths. Out: `Score`s. Knows engines only by their protocol.
 from __future__ import annotations
 
 import math
+import shlex
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -211,7 +212,8 @@ def _adapters(path: Path | None, checkpoints: bool) -> list[tuple[int | None, Pa
         return [(None, path)]
     saved = RunFolder.open(path).checkpoints()
     if not saved:
-        raise RunError(f"{path}: this run has no checkpoint yet; go on with it: myna train --resume {path}")
+        quoted = shlex.quote(str(path))
+        raise RunError(f"{path}: this run has no checkpoint yet; go on with it: myna train --resume {quoted}")
     return [(0, None), *saved]
 
 

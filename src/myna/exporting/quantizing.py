@@ -6,6 +6,7 @@ decoder, embedding and head are packed, as mlx-lm packs them; vectors, and what 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -146,9 +147,9 @@ def _does_not_divide(files: ModelFiles, path: str, inputs: int, packing: Packing
     name = path_in_layer(path)
     possible = [size for size in GROUP_SIZES if inputs % size == 0]
     advice = (
-        f"--group-size {possible[-1]}, or --override {name}={packing.bits}x{possible[-1]} for it alone"
+        f"--group-size {possible[-1]}, or --override {shlex.quote(name)}={packing.bits}x{possible[-1]} for it alone"
         if possible
-        else f"no group size does; leave it as it is: --keep {name}"
+        else f"no group size does; leave it as it is: --keep {shlex.quote(name)}"
     )
     return (
         f"{files.public_name}: the rows of {path} have {inputs} weights, which groups of {packing.group_size} do not "

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def _why_no_config(model: str, folder: Path) -> str:
     if (folder / "params.json").exists():
         return (
             f"{model}: no config.json but params.json, Mistral's own layout; make a Hugging Face folder of it: "
-            f"myna model convert {model} --to huggingface --output NEW"
+            f"myna model convert {shlex.quote(model)} --to huggingface --output NEW"
         )
     inside = sorted(entry.parent.name for entry in folder.glob("*/config.json"))
     hint = f" (there is one in {inside[0]}/)" if inside else ""
@@ -207,7 +208,7 @@ def _weight_files(model: str, folder: Path) -> Mapping[Path, set[str] | None]:
     if found:
         raise ModelError(
             f"{model}: of weights only {found[0].name}, which is not in the Hugging Face layout; download the files "
-            f"model*.safetensors, or convert it: myna model convert {model} --to huggingface --output NEW"
+            f"model*.safetensors, or convert it: myna model convert {shlex.quote(model)} --to huggingface --output NEW"
         )
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:

@@ -9,6 +9,7 @@ again) are huggingface_hub's. Tokens stay inside it: they are in no message and 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,7 +141,7 @@ def _explained(model: str, revision: str | None) -> Iterator[None]:
     except IncompleteSnapshotError:
         raise ModelError(
             f"{model}: only a part of it was downloaded before, and the hub can't be reached; check the connection and "
-            f"run myna model get {model}, which fetches the rest"
+            f"run myna model get {shlex.quote(model)}, which fetches the rest"
         ) from None
     except LocalEntryNotFoundError:
         raise ModelError(

@@ -44,8 +44,7 @@ def writing(path: Path) -> Iterator[None]:
             ) from error
         if number in _FORBIDDEN:
             raise RunError(
-                f"{path}: can't be written ({os.strerror(number)}); choose a folder that you may write to "
-                "with --adapter-path."
+                f"{path}: can't be written ({os.strerror(number)}); choose a folder that you may write to."
             ) from error
         if number in _FIXED:
             raise RunError(

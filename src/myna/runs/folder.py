@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,7 +206,8 @@ def _taken(path: Path) -> str:
         return f"{path}: exists already and is not a run; choose another name with --adapter-path."
     saved = RunFolder(path).checkpoints()
     state = f"saved up to iteration {saved[-1][0]}" if saved else "nothing saved yet"
+    this, another = shlex.quote(str(path)), shlex.quote(str(RunFolder.unused(path)))
     return (
-        f"{path}: a run with this name exists already ({state}). Go on with it: myna train --resume {path} "
-        f"or choose another name: --adapter-path {RunFolder.unused(path)}"
+        f"{path}: a run with this name exists already ({state}). Go on with it: myna train --resume {this} "
+        f"or choose another name: --adapter-path {another}"
     )

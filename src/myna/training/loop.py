@@ -10,6 +10,7 @@ checkpoint does and logs what an undisturbed one does.
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -88,7 +89,7 @@ class Loop:
         """Return the error that tells the user where things stand and how to go on."""
         step, total = self.progress.step, self.prepared.iterations
         saved = f"everything is saved in {self.run.checkpoint(step)}" if step else "nothing was trained yet"
-        go_on = f" Go on with: myna train --resume {self.run.path}" if step else ""
+        go_on = f" Go on with: myna train --resume {shlex.quote(str(self.run.path))}" if step else ""
         message = f"Interrupted after iteration {step} of {total}; {saved}.{go_on}"
         return Interrupted(message, exit_code=self.interruption.exit_code)
 
@@ -213,7 +214,7 @@ class Loop:
     def _go_on_from_checkpoint(self) -> str:
         saved = [each for each in self.run.checkpoints() if each[0] <= self.progress.step]
         advice = f"Lower --learning-rate (now {self.prepared.recipe.learning_rate:g}) or try --dtype float32"
-        again = f", and start from it with --resume-adapter-file {saved[-1][1]}" if saved else ""
+        again = f", and start from it with --resume-adapter-file {shlex.quote(str(saved[-1][1]))}" if saved else ""
         return f"{checkpoints.last_saved(self.run, self.progress.step)} {advice}{again}."
 
     def _out_of_memory(self, rows: Sequence[Batch]) -> str:

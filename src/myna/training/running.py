@@ -7,6 +7,7 @@ nothing of how the loop works inside.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -185,7 +186,7 @@ class _Session:
             raise RunError(
                 f"{self.run.path}: can't go on, because {' and '.join(inputs)} changed since it began. "
                 "Put the old back, or start a new run from its adapter: "
-                f"--resume-adapter-file {self.run.adapter_path}"
+                f"--resume-adapter-file {shlex.quote(str(self.run.adapter_path))}"
             )
         return machine
 
@@ -220,18 +221,20 @@ def _check_settings(run: RunFolder, recipe: Recipe, checkpoint: Checkpoint) -> N
 
 
 def _finished(run: RunFolder, progress: Progress) -> str:
-    step = progress.step
+    step, quoted = progress.step, shlex.quote(str(run.path))
     return (
         f"{run.path}: this run is finished after {step} iterations; its adapter is in {run.adapter_path}. Train it "
-        f"longer with myna train --resume {run.path} --iters {2 * step}, or, where it stopped early, begin a new run "
-        f"from it with --resume-adapter-file {run.path}."
+        f"longer with myna train --resume {quoted} --iters {2 * step}, or, where it stopped early, begin a new run "
+        f"from it with --resume-adapter-file {quoted}."
     )
 
 
 def _stopped(run: RunFolder, progress: Progress) -> str:
     if progress.step == 0:
         return "Stopped at once; nothing was trained yet."
-    return f"Stopped at once. {checkpoints.last_saved(run)} Go on with: myna train --resume {run.path}"
+    return (
+        f"Stopped at once. {checkpoints.last_saved(run)} Go on with: myna train --resume {shlex.quote(str(run.path))}"
+    )
 
 
 def _longer(recipe: Recipe, iters: int | None, epochs: float | None) -> Recipe:

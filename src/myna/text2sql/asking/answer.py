@@ -6,7 +6,6 @@ Knows no model and no database.
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -90,8 +89,9 @@ def json_cell(cell: Any) -> Any:
 
 
 def _number(value: Decimal | float) -> int | float | str:
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    exact = Decimal(value)
+    if not exact.is_finite():
+        return "NaN" if exact.is_nan() else "Infinity" if exact > 0 else "-Infinity"
     if isinstance(value, float):
         return value
     if value == value.to_integral_value() and abs(value) < 10**15:

@@ -7,6 +7,7 @@ however often is learnt, the new data is the original data and all corrections. 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _check_finished(run: RunFolder) -> None:
         state = f"it was saved up to iteration {saved[-1][0]}" if saved else "nothing of it was saved yet"
         raise RunError(
             f"{run.path}: this run is not finished ({state}), so there is no adapter of it to go on from; finish it "
-            f"with myna train --resume {run.path}"
+            f"with myna train --resume {shlex.quote(str(run.path))}"
         )
 
 

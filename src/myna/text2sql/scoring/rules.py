@@ -61,8 +61,7 @@ def _by_result(facts: SqlFacts, sql: str | None, databases: OpenDatabases) -> Ve
     try:
         gold = database.run(_as_meant(facts.gold, facts.source, schema))
     except QueryError as error:
-        hint = " (--time-limit)" if error.kind == "time" else ""
-        return replace(verdict, left_out=f"its gold SQL does not run: {error}{hint}")
+        return replace(verdict, left_out=f"its gold SQL does not run: {error}")
     wrong = replace(verdict, gold=Shown.of(gold))
     if sql is None:
         return because(wrong, NO_SQL)
