@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from myna.data.example import Example, Message, Source
 from myna.data.messages import RecordError, is_learnt, normal_messages
-from myna.errors import PromptError
+from myna.errors import ModelError, PromptError
 from myna.models.json_files import read_json
 from myna.models.tokenizer_files import read_tokenizer
 from myna.prompts.applied import AppliedTemplate
@@ -109,14 +109,18 @@ class PromptBuilder:
         """Load the tokenizer of a model folder, from its files alone.
 
         day: the date for templates that print it, that of the run whose prompts are made; None is today's.
-        Raises `PromptError` when there is no tokenizer, it can't be loaded, or it has no end token; `ModelError` for a
-        file of it that is not what it should be.
+        Raises `PromptError` when there is no tokenizer, a file of it is not what it should be, it can't be loaded, or
+        it has no end token.
         """
         if not folder.is_dir():
             raise PromptError(f"{folder}: no such folder, expected a model's folder with tokenizer.json")
         if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
             raise PromptError(f"{folder}: no tokenizer.json; copy the tokenizer's files of the base model there")
-        read_tokenizer(folder)  # before a library trusts it
+        try:
+            read_tokenizer(folder)  # before a library trusts it
+            end_ids = _configured_end_ids(folder)
+        except ModelError as error:
+            raise PromptError(str(error)) from error
         from transformers import AutoTokenizer
 
         try:
@@ -128,7 +132,7 @@ class PromptBuilder:
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise PromptError(f"{folder}: the tokenizer has no tokenizer.json form ({type(tokenizer).__name__})")
         try:
-            return cls(tokenizer, _configured_end_ids(folder), day=day)
+            return cls(tokenizer, end_ids, day=day)
         except PromptError as error:
             raise PromptError(f"{folder}: {error}") from error
 

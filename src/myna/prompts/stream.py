@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from myna.prompts.controls import refusals
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -37,12 +39,14 @@ class StreamDecoder:
 
     def _text(self) -> str:
         tokens = [*self._anchor, *self._pending]
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))[self._anchor_length :]
+        with refusals():
+            return str(self._tokenizer.decode(tokens, skip_special_tokens=True))[self._anchor_length :]
 
     def _settle(self, text: str) -> str:
         if text:
             self._pending.clear()
             if not self._anchor:
-                self._anchor = self._tokenizer.encode("a", add_special_tokens=False).ids
-                self._anchor_length = len(self._tokenizer.decode(self._anchor, skip_special_tokens=True))
+                with refusals():
+                    self._anchor = self._tokenizer.encode("a", add_special_tokens=False).ids
+                    self._anchor_length = len(self._tokenizer.decode(self._anchor, skip_special_tokens=True))
         return text
