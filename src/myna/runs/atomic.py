@@ -96,8 +96,8 @@ def write_folder(path: Path) -> Iterator[Path]:
     renames that this takes leaves the old one aside; the next one that writes there, and `restore`, put it back.
     Raises `ResourceError` (disk full) and `RunError` (not permitted, or the working folder).
     """
-    place, here = Path(os.path.realpath(path)), Path.cwd()
-    if place in (here, *here.parents):
+    place = Path(os.path.realpath(path))
+    if place.exists() and place in _working_folders():
         raise RunError(f"{path}: the folder that you are in can't be replaced; name a folder inside it, such as ./data")
     with writing(path):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +110,15 @@ def write_folder(path: Path) -> Iterator[Path]:
                 _flush(Path(folder))
             put_in_place(new, place)
             _flush(place.parent)
+
+
+def _working_folders() -> list[Path]:
+    """Return the working folder and all above it; none where it was deleted."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return []
+    return [here, *here.parents]
 
 
 def restore(path: Path) -> None:
