@@ -407,6 +407,13 @@ def broken(mariadb: Server) -> Server:
     return mariadb
 
 
+def test_a_user_who_may_do_more_than_read_is_told_to_connect_as_another(school: Server) -> None:
+    for user, told in (("root", True), ("owner", True), ("reader", False)):
+        with Database.open(school.url("school", user)) as database:
+            warnings = database.schema.warnings
+        assert [text.startswith("this user may read files") for text in warnings] == [True] * told
+
+
 def test_views_that_can_t_be_queried_are_left_out_of_the_schema_by_name_and_all_else_stays(broken: Server) -> None:
     with Database.open(broken.url("broken")) as database:
         schema = database.schema

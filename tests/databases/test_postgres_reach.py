@@ -258,6 +258,14 @@ def test_a_role_is_shown_only_what_it_may_read(owned: Server) -> None:
     assert {"purse", "closed.t", "year_1"}.isdisjoint(tables)
 
 
+def test_a_superuser_is_told_to_connect_as_somebody_else(owned: Server) -> None:
+    with Database.open(owned.url("owned")) as database:
+        (warning,) = database.schema.warnings
+    assert warning.startswith("the role admin is a superuser; connect as a role that can only read: CREATE ROLE myna")
+    with Database.open(owned.url("owned", "guest")) as database:
+        assert not database.schema.warnings
+
+
 @pytest.mark.parametrize("table", ["pg_authid", "pg_shadow", "pg_catalog.pg_user_mapping", "pg_user_mappings"])
 def test_passwords_of_the_server_are_not_read(owned: Server, table: str) -> None:
     with Database.open(owned.url("owned")) as database:

@@ -18,11 +18,13 @@ writes for them.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from myna.databases.address import Address
@@ -64,6 +66,7 @@ _WISHES = (
     "SET SESSION max_tmp_session_space_usage = 1073741824",
 )
 
+_FAR_REACHING = re.compile(r"GRANT (?:[^`'\"]*\b)?(?:ALL PRIVILEGES|SUPER|FILE)\b[^`'\"]* ON \*\.\* TO ")
 _KINDS: dict[int, QueryErrorKind] = {
     1064: "syntax",
     1149: "syntax",
@@ -136,7 +139,16 @@ class MySQLDatabase:
             self._set_limits(_SCHEMA_SECONDS, _ALL_ROWS)
             kinds = self._ask("SHOW FULL TABLES WHERE Table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')")
             names = sorted(((name, kind == "VIEW") for name, kind in kinds), key=lambda each: each[1])
-            return inspect_one_by_one("mysql+pymysql://", self._connect, names, self._why_not)
+            schema = inspect_one_by_one("mysql+pymysql://", self._connect, names, self._why_not)
+            grants = [grant for (grant,) in self._ask("SHOW GRANTS")]
+        if not any(map(_FAR_REACHING.match, grants)):
+            return schema
+        warning = (
+            "this user may read files or change the server's settings (FILE, SUPER or ALL PRIVILEGES); connect as one "
+            f"that can only read: CREATE USER …; GRANT SELECT, SHOW VIEW ON {self._url.database}.* TO … "
+            "(docs/security.md)"
+        )
+        return replace(schema, warnings=(warning,))
 
     def _why_not(self, view: str) -> str | None:
         """Return why no query of `view` would be run, if none would."""

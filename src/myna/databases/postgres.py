@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from myna.databases.address import Address
@@ -86,6 +87,7 @@ _WISHES = (f"SET temp_file_limit = '{_TEMPORARY_FILES}'", "SET client_connection
 
 # As another role a superuser would see fewer rows of tables with row security, and none of foreign ones. (Where row
 # security comes later, `row_security = off` makes it an error and not a silently smaller answer.)
+_IS_SUPERUSER = "SELECT CURRENT_USER WHERE pg_catalog.current_setting('is_superuser') = 'on'"
 _CAN_STEP_DOWN = """
 SELECT pg_catalog.current_setting('is_superuser') = 'on'
    AND EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data')
@@ -160,7 +162,18 @@ class PostgresDatabase:
             readable: dict[str, set[str]] = {}
             for space, table, column in self._connection.execute(_READABLE).fetchall():
                 readable.setdefault(table if space == default else f"{space}.{table}", set()).add(column)
-        return schema.limited_to(readable)
+            superuser = self._connection.execute(_IS_SUPERUSER).fetchone()
+        schema = schema.limited_to(readable)
+        if superuser is None:
+            return schema
+        return replace(
+            schema,
+            warnings=(
+                f"the role {superuser[0]} is a superuser; connect as a role that can only read: CREATE ROLE myna LOGIN "
+                "PASSWORD '…'; GRANT USAGE ON SCHEMA public TO myna; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "
+                "myna (docs/security.md)",
+            ),
+        )
 
     def close(self) -> None:
         """Close it; harmless when called twice."""

@@ -55,10 +55,14 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All tables and views that a reader may see, in the database's own order."""
+    """All tables and views that a reader may see, in the database's own order.
+
+    warnings: sentences about the account that reads, where it may do more than it should.
+    """
 
     tables: tuple[Table, ...]
     skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def limited_to(self, columns: Mapping[str, Set[str]]) -> Schema:
         """Return it with these columns of these tables alone, and keys that lie within them. columns: by table."""
@@ -66,8 +70,9 @@ class Schema:
         def within(table: str, names: tuple[str, ...]) -> bool:
             return columns.get(table, set()) >= set(names)
 
-        return Schema(
-            tuple(
+        return replace(
+            self,
+            tables=tuple(
                 replace(
                     table,
                     columns=tuple(column for column in table.columns if column.name in columns[table.name]),
@@ -80,5 +85,5 @@ class Schema:
                 )
                 for table in self.tables
                 if table.name in columns
-            )
+            ),
         )

@@ -57,12 +57,12 @@ def schema_as_lists(schema: Schema) -> list[Any]:
         ]
         for table in schema.tables
     ]
-    return [tables, [[skipped.name, skipped.reason] for skipped in schema.skipped]]
+    return [tables, [[skipped.name, skipped.reason] for skipped in schema.skipped], schema.warnings]
 
 
 def schema_from_lists(lists: list[Any]) -> Schema:
     """Return the schema that `schema_as_lists` put into a message."""
-    tables, skipped = lists
+    tables, skipped, warnings = lists
     return Schema(
         tuple(
             Table(
@@ -76,6 +76,7 @@ def schema_from_lists(lists: list[Any]) -> Schema:
             for name, columns, primary_key, foreign_keys, comment, is_view in tables
         ),
         tuple(Skipped(name, reason) for name, reason in skipped),
+        tuple(warnings),
     )
 
 

@@ -287,6 +287,7 @@ def _add_notes(known: Profile, queries: int, is_private: bool, writer: FolderWri
     if inferred:
         more = f" and {len(inferred) - _NAMED} more" if len(inferred) > _NAMED else ""
         writer.notes.append(f"undeclared foreign keys, inferred: {', '.join(inferred[:_NAMED])}{more}")
+    writer.notes += known.schema.warnings
     for name, reason in list(known.unread.items())[:_NAMED]:
         writer.notes.append(f"nothing is asked about {name}, which can't be read: {reason}")
     if is_private:

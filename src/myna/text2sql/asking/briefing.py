@@ -62,7 +62,7 @@ class Briefer:
         self._constrain = constrain
         looked_up = values and (settings.hints or constrain == "content")
         self._index, notes = _open_index(database, constrain, settings.value_names) if looked_up else (None, ())
-        self._notes = (*_skipped(schema), *notes)
+        self._notes = (*schema.warnings, *_skipped(schema), *notes)
         self._prompter = Prompter.of(database, settings if values else settings.without_values(), index=self._index)
 
     def brief(self, question: str) -> Briefing:
