@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.databases.statement import MAX_CHARACTERS, parse_query
+from myna.databases.statement import MAX_CHARACTERS, Steps, parse_query, parse_statements
 from myna.errors import QueryError
+from myna.text2sql.extraction import sql_from_answer
+from myna.text2sql.scoring.normal_form import normal_form
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -132,6 +134,41 @@ def test_deep_nesting_is_refused_and_not_a_crash(sql: str) -> None:
     with pytest.raises(QueryError) as caught:
         parse_query(sql, "sqlite")
     assert caught.value.kind in ("refused", "syntax")
+
+
+# sqlglot tries several readings of these, and of what is in them: unbounded, each level doubles the time.
+MANY_READINGS = [
+    *(("DATE(", ")"), ("DECIMAL(", ")"), ("TIMESTAMP(", ")"), ("VARCHAR(", ")"), ("ARRAY(", ")"), ("MAP(", ")")),
+    *(("STRUCT(", ")"), ("ARRAY<", ">"), ("INTERVAL (", ")"), ("NULLABLE(", ")"), ("x[DATE(", ")]"), ("(DATE (", "))")),
+    *(
+        ("CASE WHEN DATE(", ") THEN 1 END"),
+        ("CAST(DATE(", ") AS DATE)"),
+        ("DATE(a, DATE(", "))"),
+        ("{'a': DATE(", ")}"),
+    ),
+]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql", "duckdb"])
+@pytest.mark.parametrize(("opening", "closing"), MANY_READINGS)
+def test_nested_calls_that_can_be_read_in_many_ways_end(opening: str, closing: str, dialect: str) -> None:
+    for levels in (1, 24, 60, 400):
+        sql = f"SELECT {opening * levels}a{closing * levels} FROM t"
+        with suppress(QueryError):
+            parse_query(sql, dialect)
+        assert sql_from_answer(f"The query is:\n{sql};\nIt counts.") is not None
+        normal_form(sql, dialect)
+
+
+def test_the_steps_of_all_parsing_are_counted_together() -> None:
+    steps = Steps(50)
+    parse_statements("SELECT a FROM t", "sqlite", steps)
+    assert 40 <= steps.left < 50
+    while steps.left >= 0:
+        with suppress(QueryError):
+            parse_statements("SELECT a FROM t", "sqlite", steps)
+    with pytest.raises(QueryError, match="too many ways to read it"):
+        parse_statements("SELECT a FROM t", "sqlite", steps)
 
 
 WORDS = st.sampled_from(

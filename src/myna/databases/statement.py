@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 100_000
 MAX_TOKENS = 5_000  # about a tenth of a second of parsing
 _MAX_SEMICOLONS = 1_000  # the tokenizer copies its tokens at each that a command follows
+_MAX_ENDS_READ_ON = 50  # after each, sqlglot walks through all that the chain `x[1][2]` or `x.f().g()` holds so far
+_STEPS_PER_END_READ_ON = 20
 _MAX_CHARACTERS_OF_A_NAME = 1_000  # sqlglot looks for a type in each quoted name that stands where one can
 _STEPS = 5_000  # about a tenth of a second
 _STEPS_PER_TOKEN = 4  # the queries of Spider and WikiSQL take 1.1 on average and 2.9 at most
@@ -50,6 +52,8 @@ _STATEMENTS = {
     *("EXECUTE", "EXPORT", "FLUSH", "HANDLER", "IMPORT", "INSTALL", "LISTEN", "LOAD", "LOCK", "NOTIFY", "OPTIMIZE"),
     *("PREPARE", "REINDEX", "RELEASE", "REPAIR", "RESET", "SAVEPOINT", "SHUTDOWN", "UNLISTEN", "VACUUM", "XA"),
 }
+_ENDS = {TokenType.R_PAREN, TokenType.R_BRACKET}
+_READING_ON = {TokenType.L_BRACKET, TokenType.DOT}
 _QUERIES = (exp.Query, exp.Values)
 _NOT_READING: tuple[tuple[type[exp.Expr], str], ...] = (
     (exp.Into, "SELECT … INTO writes its rows somewhere"),
@@ -73,11 +77,13 @@ class Steps:
     def __init__(self, left: int) -> None:
         self.left = left
 
-    def take(self, token: Token) -> None:
-        """Count the step to `token`. Raises `QueryError` (refused) when none was left for it."""
+    def take(self, before: Token, token: Token) -> None:
+        """Count the step to `token`, which stands after `before`. Raises `QueryError` (refused) when none is left."""
         self.left -= 1 + len(token.text) // _CHARACTERS_PER_STEP
+        if _reads_on(before, token):
+            self.left -= _STEPS_PER_END_READ_ON
         if self.left < 0:
-            raise _refused("there are too many ways to read it; nest its calls, types, arrays and joins less deeply")
+            raise _too_many_readings()
 
 
 def parse_query(sql: str, dialect: str) -> exp.Expr:
@@ -111,6 +117,9 @@ def parse_statements(sql: str, dialect: str, steps: Steps) -> list[exp.Expr]:
     dialect: sqlglot's name. steps: what parsing may cost; what it does cost is taken from it. Raises `QueryError`:
     "syntax" when `sql` can't be parsed, "refused" when it is too long or takes too many steps.
     """
+    if steps.left < 0:
+        raise _too_many_readings()
+    steps.left -= len(sql) // _CHARACTERS_PER_STEP
     language, tokens = _tokens(sql, dialect)
     return _trees(language, tokens, sql, steps)
 
@@ -127,6 +136,11 @@ def _tokens(sql: str, dialect: str) -> tuple[Dialect, list[Token]]:
         raise QueryError(f"not valid SQL: {error}", "syntax") from None
     if len(tokens) > MAX_TOKENS:
         raise _refused(f"it has {len(tokens):,} words and signs, at most {MAX_TOKENS:,} are run")
+    ends = sum(_reads_on(before, token) for before, token in pairwise(tokens))
+    if ends > _MAX_ENDS_READ_ON:
+        raise _refused(
+            f'it goes on {ends:,} times after a bracket with "[" or ".", at most {_MAX_ENDS_READ_ON} are read'
+        )
     kinds = {token.token_type for token in tokens}
     for token in tokens:
         if token.token_type == TokenType.IDENTIFIER and len(token.text) > _MAX_CHARACTERS_OF_A_NAME:
@@ -134,6 +148,10 @@ def _tokens(sql: str, dialect: str) -> tuple[Dialect, list[Token]]:
         if TokenType.INTERVAL in kinds and token.token_type == TokenType.STRING and _LONG_RUN.search(token.text):
             raise _refused("a text in a query with an INTERVAL holds a hundred spaces or digits in a row")
     return language, tokens
+
+
+def _reads_on(before: Token, token: Token) -> bool:
+    return token.token_type in _READING_ON and before.token_type in _ENDS
 
 
 def _trees(language: Dialect, tokens: list[Token], sql: str, steps: Steps | None) -> list[exp.Expr]:
@@ -164,7 +182,7 @@ def _counting(parser: type[BaseParser]) -> type[BaseParser]:
             def _advance(self, times: int = 1) -> None:
                 super()._advance(times)
                 if self._curr:
-                    self.dialect.steps.take(self._curr)
+                    self.dialect.steps.take(self._prev, self._curr)
 
     except TypeError:  # "interpreted classes cannot inherit from compiled"
         raise MissingDependency(
@@ -200,6 +218,10 @@ def _check_node(node: exp.Expr) -> None:
         raise _refused("a WITH part of it is not a query")
     if isinstance(node, exp.Placeholder):
         raise QueryError(f"not valid SQL: the placeholder {node.sql()} has no value; write the value there", "syntax")
+
+
+def _too_many_readings() -> QueryError:
+    return _refused("there are too many ways to read it; nest its calls, types, arrays and joins less deeply")
 
 
 def _refused(why: str) -> QueryError:

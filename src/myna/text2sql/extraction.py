@@ -23,8 +23,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import sqlglot
 from sqlglot import exp
+
+from myna.databases.statement import Steps, parse_statements
+from myna.errors import QueryError
+
+_MOST_STEPS = 100_000
+"""What all parsing of one answer may cost, about a second: after that nothing parses. Usual answers cost hundreds."""
 
 _MOST_LINES = 100
 """Lines of a statement that are looked at: a model that repeats itself for thousands of lines has said it by then."""
@@ -43,13 +48,16 @@ _BEGINS = re.compile(_STATEMENT, re.VERBOSE)
 _AT_LINE_START = re.compile(rf"^[^\S\n]*(?={_STATEMENT})", re.VERBOSE | re.MULTILINE)
 _AFTER_COLON = re.compile(rf":[*_`\s]*(?={_STATEMENT})", re.VERBOSE)
 _CAPITAL_SELECT = re.compile(r"\bSELECT\b")
-_FENCE = re.compile(r"(?:```|~~~)(?:[^\S\n]*[\w+-]*[^\S\n]*\n)?(.*?)(?:```|~~~|\Z)", re.DOTALL)
+_FENCE = re.compile(r"(?:```|~~~)(?:[^\S\n]*+[\w+-]*+[^\S\n]*+\n)?(.*?)(?:```|~~~|\Z)", re.DOTALL)
 _INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-_ENDING_LINE = re.compile(r"\s*(?:$|```|~~~|[*_#>-]*\s*[A-Za-z][\w ]{0,30}[*_]*:(?:\s|$))")
+_ENDING_LINE = re.compile(r"\s*+(?:$|```|~~~|[*_#>-]*+\s*+[A-Za-z][\w ]{0,30}[*_]*:(?:\s|$))")
+_NEXT_STATEMENT = re.compile(rf"\s*+{_STATEMENT}", re.VERBOSE)
+_REST_OF_LINE_IS_EMPTY = re.compile(r"[^\S\n]*+(?:\n|\Z)")
+# A quote that is never closed is passed over, a comment goes to the end of the text then.
 _QUOTED_OR_SEMICOLON = re.compile(
     r"""
-    '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \[[^\]\n]*\]  # literals and identifiers
-  | --[^\n]* | /\*.*?\*/                                      # comments
+    '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \[[^\[\]\n]*\]  # literals and identifiers
+  | --[^\n]* | /\*(?:.*?\*/|.*)                              # comments
   | (?P<semicolon>;)
     """,
     re.VERBOSE | re.DOTALL,
@@ -59,17 +67,20 @@ _QUOTED_OR_SEMICOLON = re.compile(
 def sql_from_answer(text: str) -> str | None:
     """Return the SQL in `text` by the rule of this module, None when there is none. Never raises."""
     answer = text.rpartition("</think>")[2].strip()
-    if not _begins_with_what_parses(answer):
+    steps = Steps(_MOST_STEPS)
+    if not _begins_with_what_parses(answer, steps):
         for part in _code(answer):
             begin = _begin(part)
             if begin is not None:
-                return _statement(part[begin:])
+                return _statement(part[begin:], steps)
     begin = _begin(answer)
-    return _statement(answer[begin:]) if begin is not None else None
+    return _statement(answer[begin:], steps) if begin is not None else None
 
 
-def _begins_with_what_parses(answer: str) -> bool:
-    return _BEGINS.match(answer) is not None and _parses(_statement(re.split("```|~~~", answer, maxsplit=1)[0]))
+def _begins_with_what_parses(answer: str, steps: Steps) -> bool:
+    if not _BEGINS.match(answer):
+        return False
+    return _parses(_statement(re.split("```|~~~", answer, maxsplit=1)[0], steps), steps)
 
 
 def _code(answer: str) -> Iterator[str]:
@@ -90,43 +101,40 @@ def _begin(part: str) -> int | None:
     return found.start() if found else None
 
 
-def _statement(part: str) -> str:
+def _statement(part: str, steps: Steps) -> str:
     """Return the statement that `part` begins with."""
-    part = _until_semicolon(part)
+    part = _until_semicolon(part, steps)
     lines = part.rstrip().split("\n")
     if len(lines) > 1:
-        part = "\n".join(lines[: _length(lines)])
+        part = "\n".join(lines[: _length(lines, steps)])
     return part.strip().strip(";").strip()
 
 
-def _until_semicolon(part: str) -> str:
+def _until_semicolon(part: str, steps: Steps) -> str:
     """Drop what follows a semicolon, unless it is another statement."""
     for token in _QUOTED_OR_SEMICOLON.finditer(part):
-        if token["semicolon"] is None:
+        if token["semicolon"] is None or _NEXT_STATEMENT.match(part, token.end()):
             continue
-        rest = part[token.end() :]
-        if _BEGINS.match(rest.lstrip()):
-            continue
-        if not rest.partition("\n")[0].strip() or _parses(part[: token.start()]):
+        if _REST_OF_LINE_IS_EMPTY.match(part, token.end()) or _parses(part[: token.start()], steps):
             return part[: token.start()]
     return part
 
 
-def _length(lines: list[str]) -> int:
+def _length(lines: list[str], steps: Steps) -> int:
     """Return how many of the lines, at least one, belong to the statement."""
     most = min(len(lines), _MOST_LINES)
     for count in range(most, 0, -1):
-        if _parses("\n".join(lines[:count])):
+        if _parses("\n".join(lines[:count]), steps):
             return count
     return next((count for count in range(1, most) if _ENDING_LINE.match(lines[count])), most)
 
 
-def _parses(sql: str) -> bool:
+def _parses(sql: str, steps: Steps) -> bool:
     """Whether `sql` is one or more statements. Of statements that are no queries none is looked at closely."""
     if not _BEGINS_AS_QUERY.match(sql.lstrip()):
         return "\n" not in sql.strip()
     try:
-        statements = sqlglot.parse(sql, read="sqlite")
-    except Exception:  # a parser given a model's invention can fail in ways of its own; all mean: not a statement
+        statements = parse_statements(sql, "sqlite", steps)
+    except QueryError:
         return False
     return all(isinstance(statement, exp.Query) for statement in statements)

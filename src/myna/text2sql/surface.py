@@ -17,7 +17,7 @@ from myna.databases.schema import Column, Schema, Table
 from myna.errors import QueryError, excerpt, listing
 from myna.text2sql.grammar import literal_text
 from myna.text2sql.identifiers import identifier, table_identifier
-from myna.text2sql.syntax import parse_query
+from myna.text2sql.syntax import nesting_bounded, parse_query
 
 _SET_OPERATIONS = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 _AGGREGATES: dict[type[exp.Expr], str] = {
@@ -41,6 +41,7 @@ _SWAPPED = {"=": "=", "<>": "<>", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _SELECT_PARTS = {"expressions", "distinct", "from_", "joins", "where", "group", "having", "order", "limit", "offset"}
 
 
+@nesting_bounded()
 def canonical(sql: str, schema: Schema, *, dialect: str = "sqlite") -> str:
     """Return `sql` in the surface of the grammar over `schema`.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from sqlglot import exp
 
 from myna.databases import statement
+from myna.errors import QueryError
 
 
 @lru_cache(maxsize=512)  # comparing, counting constructs and judging hardness all start from the same gold query
@@ -17,3 +20,15 @@ def parse_query(sql: str, dialect: str) -> exp.Expr:
     "refused" when it is not one query that only reads.
     """
     return statement.parse_query(sql, dialect)
+
+
+@contextmanager
+def nesting_bounded() -> Iterator[None]:
+    """Raise `QueryError` where a function that calls itself for each part of a tree meets one that is too deep for it.
+
+    `a OR b OR c …` is parsed without recursion, as a tree as deep as it is long. Also a decorator.
+    """
+    try:
+        yield
+    except RecursionError:
+        raise QueryError("the query is nested too deeply, or is too long a chain of AND, OR or +", "refused") from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from myna.text2sql.syntax import parse_query
+from myna.text2sql.syntax import nesting_bounded, parse_query
 
 _SIGNS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -30,6 +30,7 @@ _SIGNS: dict[type[exp.Expr], str] = {
 _CLAUSES = (("where", "WHERE"), ("group", "GROUP BY"), ("having", "HAVING"), ("order", "ORDER BY"), ("limit", "LIMIT"))
 
 
+@nesting_bounded()
 def skeleton(sql: str, dialect: str = "sqlite") -> str:
     """Return the skeleton of a query. dialect: sqlglot's name of its SQL. Raises `QueryError` (syntax)."""
     return _text(parse_query(sql, dialect))

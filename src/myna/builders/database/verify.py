@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from myna.builders.database.query import (
     Aggregate,
@@ -30,6 +30,7 @@ from myna.builders.database.query import (
 )
 from myna.builders.database.sql import to_sql
 from myna.databases import Database, Result
+from myna.databases.statement import parse_query
 from myna.errors import QueryError
 from myna.text2sql.identifiers import table_identifier
 
@@ -104,7 +105,7 @@ class Verifier:
         """Return SQL in which the first rows of the tables in part stand for each of them."""
         if not self.in_part:
             return sql
-        tree = parse_one(sql, dialect=self._database.dialect)
+        tree = parse_query(sql, self._database.dialect).copy()
         for table in list(tree.find_all(exp.Table)):
             bare = table.copy()
             bare.set("alias", None)

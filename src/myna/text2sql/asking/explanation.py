@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlglot import exp
 
 from myna.text2sql.asking.explanation_words import WORDS, Language
-from myna.text2sql.syntax import parse_query
+from myna.text2sql.syntax import nesting_bounded, parse_query
 
 _COMPARISONS: Mapping[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -34,10 +34,12 @@ _WORD = re.compile(r"[\w.]+")
 _JOINS = {"LEFT": "joins left", "RIGHT": "joins right", "FULL": "joins whole"}
 
 
+@nesting_bounded()
 def explain(sql: str, dialect: str, *, language: Language = "en") -> tuple[str, ...]:
     """Return sentences that say what a query does, in the order in which it is done.
 
-    dialect: sqlglot's name of its SQL. language: of the sentences. Raises `QueryError` when it can't be parsed.
+    dialect: sqlglot's name of its SQL. language: of the sentences. Raises `QueryError` when it can't be parsed,
+    or is nested too deeply to be explained.
     """
     return tuple(_Explanation(dialect, language).of(parse_query(sql, dialect)))
 

@@ -30,14 +30,17 @@ def same_tree(gold: str, predicted: str, dialect: str, schema: Schema | None = N
 
 
 def normal_form(sql: str, dialect: str, schema: Schema | None = None) -> exp.Expr | None:
-    """Return the normal form of one query in sqlglot's `dialect`, None when it can't be parsed.
+    """Return the normal form of one query in sqlglot's `dialect`, None when it can't be parsed or is nested too deeply.
 
     With a schema, columns of joined tables that stand without a table's name are given theirs.
     """
     try:
-        tree: exp.Expr = parse_query(sql, dialect).copy()
+        return _normal(parse_query(sql, dialect).copy(), schema)
     except (QueryError, RecursionError):
         return None
+
+
+def _normal(tree: exp.Expr, schema: Schema | None) -> exp.Expr:
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", identifier.name.lower())
         identifier.set("quoted", False)
@@ -164,7 +167,9 @@ def _is_inner(join: exp.Join) -> bool:
 def _ordered(node: exp.Expr) -> exp.Expr:
     """Return the node with what has no order put into one order; its children have theirs already."""
     if isinstance(node, exp.Connector):
-        operands = sorted(_flattened(node, type(node)), key=_text)
+        if type(node.parent) is type(node):
+            return node  # a part of a chain, which is put in order as a whole
+        operands = sorted(_flattened(node), key=_text)
         result = operands[0]
         for operand in operands[1:]:
             result = type(node)(this=result, expression=operand)
@@ -184,10 +189,17 @@ def _ordered(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def _flattened(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
-    if type(node) is not kind:
-        return [node]
-    return [*_flattened(node.this, kind), *_flattened(node.expression, kind)]
+def _flattened(chain: exp.Expr) -> list[exp.Expr]:
+    """Return the operands of `a AND b AND c`, or of OR, from left to right."""
+    operands = []
+    left = [chain]
+    while left:
+        node = left.pop()
+        if type(node) is type(chain):
+            left += (node.expression, node.this)
+        else:
+            operands.append(node)
+    return operands
 
 
 def _text(node: exp.Expr) -> str:

@@ -28,7 +28,7 @@ from typing import Literal, TypeAlias
 from myna.databases.schema import Schema
 from myna.errors import QueryError
 from myna.text2sql.spider.clauses import Clauses, Condition, Part, read_clauses
-from myna.text2sql.syntax import parse_query
+from myna.text2sql.syntax import nesting_bounded, parse_query
 
 Hardness: TypeAlias = Literal["easy", "medium", "hard", "extra"]
 
@@ -66,17 +66,16 @@ def component_matches(gold_sql: str, predicted_sql: str, schema: Schema, *, valu
     gold = _clauses(gold_sql, schema, values, strict=False)
     try:
         predicted = _clauses(predicted_sql, schema, values, strict=True)
+        with nesting_bounded():
+            return _compare(gold, predicted)
     except QueryError:
         return dict.fromkeys(COMPONENTS, False)
-    return _compare(gold, predicted)
 
 
 @lru_cache(maxsize=64)  # a gold query meets many predictions
 def _clauses(sql: str, schema: Schema, values: bool, *, strict: bool) -> Clauses:
-    try:
+    with nesting_bounded():
         return read_clauses(parse_query(sql, _DIALECT), schema, values=values, strict=strict)
-    except RecursionError as error:
-        raise QueryError("the query is nested too deeply", "syntax") from error
 
 
 def _compare(gold: Clauses, predicted: Clauses) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from myna.errors import QueryError, excerpt
-from myna.text2sql.syntax import parse_query
+from myna.text2sql.syntax import nesting_bounded, parse_query
 from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Condition, Value, WikiSQLQuery, WikiSQLTable
 from myna.text2sql.wikisql.papers import unknown_column
 
@@ -21,6 +21,7 @@ _COMPARISONS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.GT: ">", exp.LT: "<"
 _TURNED = {"=": "=", ">": "<", "<": ">"}
 
 
+@nesting_bounded()
 def read_standard(sql: str, table: WikiSQLTable) -> WikiSQLQuery:
     """Return the query that `sql` writes. Raises `QueryError`: its kind is `refused` for SQL beyond the form."""
     select = _select(sql)
