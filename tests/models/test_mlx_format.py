@@ -161,8 +161,8 @@ PAIR = {f"{UP}.lora_a": np.zeros((32, 2), np.float32), f"{UP}.lora_b": np.zeros(
 @pytest.mark.parametrize(
     ("arrays", "config", "message"),
     [
-        (PAIR, {"lora_parameters": {"rank": 2}}, 'no number "scale"'),
-        (PAIR, {"lora_parameters": [1]}, 'no number "scale"'),
+        (PAIR, {"lora_parameters": {"rank": 2}}, "lora_parameters.scale is None; expected a number"),
+        (PAIR, {"lora_parameters": [1]}, "lora_parameters is .* expected an object"),
         ({**PAIR, "model.layers.0.mlp.up_proj.lora_b": PAIR[f"{UP}.lora_b"]}, LORA, "has no counterpart"),
         (PAIR, {**LORA, "fine_tune_type": "vera"}, "fine_tune_type is 'vera'; expected lora, dora or full"),
         (PAIR, {**LORA, "fine_tune_type": "dora"}, "lora_magnitude_vector is missing"),

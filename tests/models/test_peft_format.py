@@ -264,8 +264,8 @@ Q = "base_model.model.model.layers.0.self_attn.q_proj"
         (lambda a: _config(a, init_lora_weights="pissa_niter_4"), "pissa_niter_4 changed the base weights"),
         (lambda a: _config(a, r=5), "rank 5, but its lora_A has 4 rows"),
         (lambda a: _config(a, use_dora=True), "lora_magnitude_vector is missing"),
-        (lambda a: _config(a, lora_alpha=None), "rank and alpha of .* can't be made out"),
-        (lambda a: _config(a, rank_pattern={"(": 4}), "rank and alpha of .* can't be made out"),
+        (lambda a: _config(a, lora_alpha=None), "lora_alpha is None; expected a number"),
+        (lambda a: _config(a, rank_pattern={"(": 4}), r"rank_pattern has .\(., which is not used"),
         (lambda a: _weights(a, {}), "holds no LoRA layer"),
         (
             lambda a: _weights(

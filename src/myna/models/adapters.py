@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from myna.errors import AdapterError, ModelError
 from myna.models import mlx_format, peft_format
-from myna.models.files import ModelFiles, content_hash, expanded, read_tensor
+from myna.models.files import ModelFiles, content_hash, expanded
 from myna.models.json_files import read_json
 from myna.models.origin import packing_note
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
-from myna.models.stored import StoredAdapter, fit
+from myna.models.stored import StoredAdapter, fit, read_arrays
 from myna.models.tensors import read_header, write_tensors
 from myna.runs import restore
 
@@ -108,8 +108,9 @@ def read_stored(path: Path) -> StoredAdapter:
 def _read(path: Path) -> StoredAdapter:
     folder = _adapter_folder(path)
     if (folder / FULL_WEIGHTS).is_file():
-        arrays = {name: read_tensor(info) for name, info in read_header(folder / FULL_WEIGHTS).items()}
-        return StoredAdapter(folder, "myna", "full", arrays, {}, base=read_note(folder).get("base_model"))
+        base = read_note(folder).get("base_model")
+        arrays = read_arrays(folder / FULL_WEIGHTS)
+        return StoredAdapter(folder, "myna", "full", arrays, {}, base=base if isinstance(base, str) else None)
     config_path = folder / peft_format.CONFIG
     config = read_json(config_path) if config_path.is_file() else None
     if config is not None and "peft_type" in config:

@@ -8,7 +8,6 @@ Layout: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.errors import AdapterError
-from myna.models.files import ModelFiles, read_tensor
+from myna.models import settings
+from myna.models.files import ModelFiles
 from myna.models.layers import layer_count, layer_index, path_in_layer
-from myna.models.spec import AdapterSpec, LoraTarget
-from myna.models.stored import StoredAdapter
-from myna.models.tensors import read_header, write_tensors
+from myna.models.npz import read_npz
+from myna.models.spec import MOST_SCALE, AdapterSpec, LoraTarget
+from myna.models.stored import StoredAdapter, read_arrays
+from myna.models.tensors import write_tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapters.safetensors"
@@ -46,23 +47,22 @@ def read(file: Path, config: Mapping[str, Any] | None) -> StoredAdapter:
     config: None only for an `adapters.npz` that stands alone; its scale is then taken to be 20. Raises
     `AdapterError`.
     """
-    arrays = _read_npz(file) if file.suffix == ".npz" else _read_safetensors(file)
+    arrays = read_npz(file) if file.suffix == ".npz" else read_arrays(file)
     if not arrays:
         raise AdapterError(f"{file}: holds no tensors")
     config = config or {}
     layout: Literal["mlx", "npz"] = "npz" if file.suffix == ".npz" else "mlx"
+    said = file.parent / CONFIG
     kind: Literal["lora", "dora", "full"] = config.get("fine_tune_type", "lora")
-    base = config.get("model")
+    if kind not in ("lora", "dora", "full"):
+        raise AdapterError(f"{said}: fine_tune_type is {kind!r}; expected lora, dora or full")
+    base = None if config.get("model") is None else settings.text(said, "model", config["model"])
     if kind == "full":
         return StoredAdapter(file, layout, kind, arrays, {}, base=base)
-    if kind not in ("lora", "dora"):
-        raise AdapterError(f"{file.parent / CONFIG}: fine_tune_type is {kind!r}; expected lora, dora or full")
-    settings = config.get("lora_parameters")
-    if not isinstance(settings, Mapping):
-        settings = {}
-    scale = settings.get("scale", _OLD_SCALE if file.suffix == ".npz" else None)
-    if not isinstance(scale, int | float):
-        raise AdapterError(f'{file.parent / CONFIG}: "lora_parameters" has no number "scale"')
+    parameters = settings.mapping(said, "lora_parameters", config.get("lora_parameters") or {})
+    given = parameters.get("scale", _OLD_SCALE if file.suffix == ".npz" else None)
+    scale = settings.number(said, "lora_parameters.scale", given, least=-MOST_SCALE, most=MOST_SCALE)
+    dropout = settings.dropout(said, "lora_parameters.dropout", parameters.get("dropout"))
     tensors: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         path, _, part = name.rpartition(".")
@@ -70,23 +70,9 @@ def read(file: Path, config: Mapping[str, Any] | None) -> StoredAdapter:
             raise AdapterError(f"{file}: holds {name}, which does not belong to an adapter of type {kind}")
         tensors[f"{path}.{_PARTS[part]}"] = array.T
     paths = {name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")}
-    scales = dict.fromkeys(sorted(paths), float(scale))
+    scales = dict.fromkeys(sorted(paths), scale)
     _undo_levelling(file, config, tensors, scales)
-    return StoredAdapter(file, layout, kind, tensors, scales, dropout=float(settings.get("dropout") or 0.0), base=base)
-
-
-def _read_safetensors(file: Path) -> dict[str, NDArray[Any]]:
-    return {name: read_tensor(info) for name, info in read_header(file).items()}
-
-
-def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(file):  # NumPy takes it for a pickle then, and advises to load that
-        raise AdapterError(f"{file}: not a readable .npz of plain arrays (no zip archive, or cut off); copy it again")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise AdapterError(f"{file}: not a readable .npz of plain arrays ({error}); copy it again") from error
+    return StoredAdapter(file, layout, kind, tensors, scales, dropout=dropout, base=base)
 
 
 def write(folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles) -> None:
@@ -156,11 +142,13 @@ def _undo_levelling(
     noted = config.get(_LEVELLED)
     if not isinstance(noted, Mapping):
         return
-    kept = _read_safetensors(file.parent / UNSCALED) if (file.parent / UNSCALED).is_file() else {}
+    kept = read_arrays(file.parent / UNSCALED) if (file.parent / UNSCALED).is_file() else {}
     for path, own in noted.items():
         rank, scale = (own.get("rank"), own.get("scale")) if isinstance(own, Mapping) else (None, None)
         down, up = tensors.get(f"{path}.lora_A.weight"), tensors.get(f"{path}.lora_B.weight")
         if down is None or up is None or not isinstance(rank, int) or not isinstance(scale, int | float):
+            continue
+        if rank < 1 or not -MOST_SCALE <= scale <= MOST_SCALE or down.ndim != 2 or up.ndim != 2:
             continue
         if not (down[rank:].any() or up[:, rank:].any()):
             down, up = down[:rank], up[:, :rank]

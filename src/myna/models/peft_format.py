@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myna.errors import AdapterError
-from myna.models.files import ModelFiles, read_tensor
+from myna.models import settings
+from myna.models.files import ModelFiles
 from myna.models.layers import layer_count, layer_index
+from myna.models.regular_expressions import why_not
 from myna.models.spec import AdapterSpec, LoraTarget
-from myna.models.stored import StoredAdapter
-from myna.models.tensors import read_header, write_tensors
+from myna.models.stored import StoredAdapter, read_arrays
+from myna.models.tensors import write_tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -49,6 +51,14 @@ _UNSUPPORTED = (
 )
 """Settings that change what is computed; falsy in a plain adapter."""
 
+_MOST_PATTERNS = 5_000
+_LONGEST_PATH = 160
+"""Characters; those of models have about sixty."""
+_MOST_STEPS = 10**11
+"""Of matching, in the worst case, which no pattern that is meant to match comes near."""
+_MOST_ALPHA = 1e9
+"""Of alpha: the largest rank times the largest scale, about."""
+
 _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Initialisations that also alter the base weights, so that the adapter alone does not say what it does."""
 
@@ -56,22 +66,45 @@ _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 def read(folder: Path, config: Mapping[str, Any]) -> StoredAdapter:
     """Read a folder whose `adapter_config.json` is `config`. Raises `AdapterError`."""
     _refuse_what_we_cannot_do(folder, config)
+    base = config.get("base_model_name_or_path")
+    if base is not None:
+        settings.text(folder / CONFIG, "base_model_name_or_path", base)
+    dropout = settings.dropout(folder / CONFIG, "lora_dropout", config.get("lora_dropout"))
+    ranks, alphas = (
+        _Setting(folder, config, "r", "rank_pattern"),
+        _Setting(folder, config, "lora_alpha", "alpha_pattern"),
+    )
     tensors: dict[str, NDArray[Any]] = {}
     paths = []
-    for name, info in read_header(folder / WEIGHTS).items():
+    for name, array in read_arrays(folder / WEIGHTS).items():
         own = name.removeprefix(_PREFIX)
         match = _PART.fullmatch(own)
         if match is None:
             raise AdapterError(
                 f"{folder}: holds {name}, which is not supported; only LoRA and DoRA of linear layers are"
             )
-        tensors[own] = read_tensor(info)
+        if own in tensors:
+            raise AdapterError(f"{folder}: holds {own} twice, with PEFT's prefix and without; copy the adapter again")
+        tensors[own] = array
+        if len(own) > _LONGEST_PATH:
+            raise AdapterError(f"{folder}: holds {own[:60]!r} …, whose name is longer than {_LONGEST_PATH} characters")
         if match["part"] == "lora_A.weight":
+            if array.ndim != 2 or not array.size:
+                raise AdapterError(f"{folder}: {name} has the shape {list(array.shape)}, which no linear layer has")
             paths.append(match["path"])
     magnitudes = any(name.endswith("_vector") for name in tensors)
     if magnitudes and not config.get("use_dora"):
         raise AdapterError(f'{folder}: holds DoRA magnitudes, but {CONFIG} does not say "use_dora": true')
-    scales = {path: _scale(folder, config, path, tensors[f"{path}.lora_A.weight"].shape[0]) for path in paths}
+    scales: dict[str, float] = {}
+    if (ranks.steps + alphas.steps) * len(paths) > _MOST_STEPS:
+        raise AdapterError(f"{folder}: {CONFIG} has too many patterns to match them with {len(paths)} layers")
+    for path in paths:
+        rank = tensors[f"{path}.lora_A.weight"].shape[0]
+        if ranks.of(path) != rank:
+            raise AdapterError(
+                f"{folder}: {CONFIG} gives {path} rank {ranks.of(path):g}, but its lora_A has {rank} rows"
+            )
+        scales[path] = alphas.of(path) / (math.sqrt(rank) if config.get("use_rslora") else rank)
     if not scales:
         raise AdapterError(f"{folder}: {WEIGHTS} holds no LoRA layer")
     return StoredAdapter(
@@ -80,8 +113,8 @@ def read(folder: Path, config: Mapping[str, Any]) -> StoredAdapter:
         "dora" if config.get("use_dora") else "lora",
         tensors,
         scales,
-        dropout=float(config.get("lora_dropout") or 0.0),
-        base=config.get("base_model_name_or_path"),
+        dropout=dropout,
+        base=base,
     )
 
 
@@ -106,23 +139,40 @@ def _refuse_what_we_cannot_do(folder: Path, config: Mapping[str, Any]) -> None:
         raise AdapterError(f"{folder}: {why}; save the adapter from PEFT with safe_serialization=True")
 
 
-def _scale(folder: Path, config: Mapping[str, Any], path: str, rank: int) -> float:
-    try:
-        says = _by_pattern(config.get("rank_pattern"), path, config.get("r"))
-        alpha = float(_by_pattern(config.get("alpha_pattern"), path, config.get("lora_alpha")))
-    except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise AdapterError(f"{folder / CONFIG}: rank and alpha of {path} can't be made out ({error})") from error
-    if says != rank:
-        raise AdapterError(f"{folder}: {CONFIG} gives {path} rank {says}, but its lora_A has {rank} rows")
-    return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
+class _Setting:
+    """A number that all layers have, but for those that a pattern names: rank or alpha.
 
+    PEFT's patterns are regular expressions for the end of a path, beginning at a name; the first one that fits counts
+    (`peft.utils.other.get_pattern_key`).
+    """
 
-def _by_pattern(patterns: Mapping[str, Any] | None, path: str, default: Any) -> Any:
-    """PEFT's patterns are regular expressions for the end of a path, beginning at a name; the first match wins."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", path):
-            return value
-    return default
+    def __init__(self, folder: Path, config: Mapping[str, Any], key: str, patterns_key: str) -> None:
+        file = folder / CONFIG
+        patterns = settings.mapping(file, patterns_key, config.get(patterns_key) or {})
+        if len(patterns) > _MOST_PATTERNS:
+            raise AdapterError(f"{file}: {patterns_key} has {len(patterns)} entries, more than {_MOST_PATTERNS}")
+        self._usual = self._checked(file, key, config.get(key))
+        self._patterns: list[tuple[re.Pattern[str], float]] = []
+        self.steps = 0
+        """At most so many steps does matching all patterns with one path take."""
+        for pattern, value in patterns.items():
+            wrong = why_not(pattern, repetitions=2)
+            try:
+                compiled = re.compile(rf"(.*\.)?({pattern})$") if wrong is None else None
+            except (re.error, OverflowError, RecursionError) as error:
+                wrong, compiled = f"it is no regular expression: {error}", None
+            if compiled is None:
+                raise AdapterError(f"{file}: {patterns_key} has {pattern[:100]!r}, which is not used: {wrong}")
+            self.steps += _LONGEST_PATH ** (1 + min(2, sum(map(pattern.count, "*+{"))))
+            self._patterns.append((compiled, self._checked(file, f"{patterns_key}.{pattern}", value)))
+
+    def of(self, path: str) -> float:
+        """Return the number for the layer at `path`."""
+        return next((value for pattern, value in self._patterns if pattern.match(path)), self._usual)
+
+    @staticmethod
+    def _checked(file: Path, key: str, value: Any) -> float:
+        return settings.number(file, key, value, least=-_MOST_ALPHA, most=_MOST_ALPHA)
 
 
 def write(folder: Path, spec: AdapterSpec, tensors: Mapping[str, NDArray[np.float32]], files: ModelFiles) -> None:

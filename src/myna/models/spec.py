@@ -49,6 +49,9 @@ class AdapterSpec:
     dropout: float = 0.0
 
 
+MOST_SCALE = 1e6
+"""The largest scale, in either direction: a thousand times what is ever used, and far from where numbers overflow."""
+
 DEFAULT_LAYERS = 16
 """How many decoder layers are trained when nobody says, as in mlx_lm."""
 
@@ -68,7 +71,7 @@ def resolve(
     keys: linear layers by their path in a decoder layer (`self_attn.q_proj`) or the end of it (`q_proj`); None takes
     all. num_layers: decoder layers counted from the top, -1 all, None 16 or as many as there are; with kind `full`,
     -1 means every tensor, embeddings and head too. Raises `AdapterError` for more layers than the model has, an
-    unknown key, a rank above the size of a layer, or kind `full` on a quantised model.
+    unknown key, a rank above the size of a layer, a scale or dropout out of range, or kind `full` on a quantised model.
     """
     count = layer_count(files)
     num_layers = min(DEFAULT_LAYERS, count) if num_layers is None else num_layers
@@ -81,6 +84,11 @@ def resolve(
     if kind == "full":
         _refuse_packed(files)
         return AdapterSpec("full", {}, _trained_weights(files, None if num_layers == -1 else lowest))
+    if not -MOST_SCALE <= scale <= MOST_SCALE or rank < 1 or not 0 <= dropout < 1:  # so that NaN is none of these
+        raise AdapterError(
+            f"rank is {rank}, scale {scale:g} and dropout {dropout:g}; expected a rank of 1 or more, a scale between "
+            f"±{MOST_SCALE:g} and a dropout of 0 or more and below 1"
+        )
     linear = linear_layers(files)
     targets = [path for path in _paths_with_keys(files, linear, keys) if (layer_index(path) or 0) >= lowest]
     for path in targets:

@@ -13,12 +13,14 @@ from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from myna.errors import AdapterError
+from myna.errors import AdapterError, ResourceError
 from myna.models.files import ModelFiles
 from myna.models.layers import layer_index, linear_layers, path_in_layer
-from myna.models.spec import AdapterSpec, LoraTarget, tensor_shapes
+from myna.models.spec import MOST_SCALE, AdapterSpec, LoraTarget, tensor_shapes
+from myna.models.tensors import FLOATING_TYPES, read_header, read_tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,22 @@ class StoredAdapter:
     scales: Mapping[str, float]
     dropout: float = 0.0
     base: str | None = None
+
+
+def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a safetensors file of an adapter or of trained weights.
+
+    Raises `AdapterError` for numbers that are no weights, `ModelError` for a damaged file, and `ResourceError`, before
+    the first number is read, when they do not fit into memory.
+    """
+    infos = read_header(file)
+    for name, info in infos.items():
+        if info.dtype not in FLOATING_TYPES:
+            raise AdapterError(f"{file}: {name} holds numbers of type {info.dtype}; expected floating-point weights")
+    size, free = sum(info.bytes for info in infos.values()), psutil.virtual_memory().available
+    if size > free:
+        raise ResourceError(f"{file}: needs {size / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    return {name: read_tensor(info) for name, info in infos.items()}
 
 
 def fit(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec, dict[str, NDArray[np.float32]]]:
@@ -68,8 +86,12 @@ def _fit_low_rank(stored: StoredAdapter, files: ModelFiles) -> tuple[AdapterSpec
     tensors: dict[str, NDArray[np.float32]] = {}
     left = set(stored.tensors)
     for path, scale in stored.scales.items():
+        if not -MOST_SCALE <= scale <= MOST_SCALE:  # so that NaN is no scale either
+            raise AdapterError(f"{stored.path}: the scale of {path} is {scale:g}; expected one between ±{MOST_SCALE:g}")
         own = path if path in linear else _path_in_base(path, linear, stored, files)
         for part in _parts(stored.kind):
+            if f"{own}.{part}" in tensors:
+                raise AdapterError(f"{stored.path}: adapts {own} twice, under two names; copy the adapter again")
             tensors[f"{own}.{part}"] = as_float32(_tensor(stored, f"{path}.{part}"))
             left.remove(f"{path}.{part}")
         targets[own] = LoraTarget(len(tensors[f"{own}.lora_A.weight"]), scale)
@@ -87,7 +109,7 @@ def _tensor(stored: StoredAdapter, name: str) -> NDArray[Any]:
     if name not in stored.tensors:
         raise AdapterError(f"{stored.path}: {name} is missing; the adapter is incomplete, copy it again")
     array = stored.tensors[name]
-    if array.ndim != (1 if name.endswith("_vector") else 2):
+    if array.ndim != (1 if name.endswith("_vector") else 2) or not array.size:
         raise AdapterError(f"{stored.path}: {name} has the shape {_text(array.shape)}, which no linear layer has")
     return array
 

@@ -22,8 +22,14 @@ from numpy.typing import NDArray
 
 from myna.errors import ModelError
 
-MAX_HEADER_BYTES = 100_000_000
-"""The limit of the reference implementation."""
+MAX_HEADER_BYTES = 32 << 20
+"""A third of the reference implementation's limit: read into memory, a header takes some ten times its size."""
+MAX_TENSORS = 250_000
+"""In one file; the largest models published have 90,000, in many files."""
+_LONGEST_NAME = 500
+_MOST_DIMENSIONS = 8
+_MOST_ELEMENTS = 1 << 48
+"""Along the axes of one tensor that are not empty, so that no product of sizes overflows."""
 
 _NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype(np.float64),
@@ -172,7 +178,7 @@ def _parse_json(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) ->
     header_bytes = int.from_bytes(prefix, "little")
     if header_bytes > MAX_HEADER_BYTES:
         raise _LayoutError(
-            f"its header claims {header_bytes} bytes, more than the format's limit of {MAX_HEADER_BYTES}; "
+            f"its header claims {header_bytes} bytes, more than the limit of {MAX_HEADER_BYTES}; "
             "this is not a safetensors file"
         )
     if 8 + header_bytes > file_bytes:
@@ -180,6 +186,10 @@ def _parse_json(prefix: bytes, read: Callable[[int], bytes], file_bytes: int) ->
             f"cut off: its header needs {8 + header_bytes} bytes, the file has {file_bytes}; download or copy it again"
         )
     text = read(header_bytes)
+    if text.count(b"{") > MAX_TENSORS + 2:  # the header's own and that of the metadata; before objects are made
+        raise _LayoutError(
+            f"its header describes more than {MAX_TENSORS} tensors; this is not a model's or an adapter's"
+        )
     if not text.startswith(b"{"):
         raise _LayoutError("its header does not begin with '{'; this is not a safetensors file")
     try:
@@ -214,20 +224,35 @@ def _locate(file: Path, entries: Mapping[str, Any], data_start: int, file_bytes:
 
 
 def _locate_one(file: Path, name: str, entry: Any, data_start: int) -> TensorInfo:
+    if len(name) > _LONGEST_NAME:
+        raise _LayoutError(f"a tensor's name has {len(name)} characters, more than {_LONGEST_NAME}: {name[:60]!r} …")
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
         raise _LayoutError(f"tensor {name!r} lacks dtype, shape or data_offsets in the header") from error
-    if not isinstance(dtype, str) or not isinstance(shape, list) or not _are_sizes([*shape, begin, end]) or begin > end:
-        raise _LayoutError(f"tensor {name!r} has a senseless dtype, shape or data_offsets in the header: {entry}")
+    if (
+        not isinstance(dtype, str)
+        or not isinstance(shape, list)
+        or len(shape) > _MOST_DIMENSIONS
+        or not _are_sizes([*shape, begin, end])
+        or begin > end
+        or math.prod(size or 1 for size in shape) > _MOST_ELEMENTS
+    ):
+        raise _LayoutError(f"tensor {name!r} has a senseless dtype, shape or data_offsets in the header: {_cut(entry)}")
     known = _NUMPY_TYPES.get(dtype)  # sub-byte types are located too, so that the folder can be described
-    if known is not None and math.prod(shape) * known.itemsize != end - begin:
-        raise _LayoutError(f"tensor {name!r} of type {dtype} and shape {shape} can't take {end - begin} bytes")
+    exact = None if known is None else math.prod(shape) * known.itemsize
+    if exact != end - begin if exact is not None else math.prod(shape) > 8 * (end - begin):
+        raise _LayoutError(f"tensor {name!r} of type {_cut(dtype)} and shape {shape} can't take {end - begin} bytes")
     return TensorInfo(file, dtype, tuple(shape), data_start + begin, data_start + end)
 
 
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
 def _are_sizes(values: list[Any]) -> bool:
-    return all(isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in values)
+    return all(isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 for value in values)
 
 
 def read_into(info: TensorInfo, buffer: NDArray[Any], offset: int = 0) -> None:
