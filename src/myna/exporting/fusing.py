@@ -157,7 +157,9 @@ def _require_agreement(folder: Path, agreement: Agreement) -> None:
 
 
 def _notices(files: ModelFiles, note: Mapping[str, Any], agreement: Agreement | None, dtype: str) -> tuple[str, ...]:
-    notices = [other] if (other := other_base(note, files)) is not None else []
+    notices = [*files.notices]
+    if (other := other_base(note, files)) is not None:
+        notices.append(other)
     if agreement is not None and agreement.effect is not None and agreement.difference > agreement.effect / 2:
         notices.append(
             f"rounding to {dtype} changes the logits about as much as the adapter does "

@@ -56,7 +56,7 @@ class WrittenModel:
 
 def convert_folder(model: str, folder: Path, *, to: ModelLayout, dtype: str | None) -> WrittenModel:
     """Write a Hugging Face or MLX folder, or hub id, in the layout `to`; raises `ModelError` when it is in it."""
-    files = find(model)
+    files = find(model, supported=False)  # the error below knows more
     source = layout_of(files)
     if files.architecture not in ARCHITECTURES:
         raise ModelError(

@@ -73,7 +73,7 @@ def quantize_model(
         key: _checked(Packing(value, group_size) if isinstance(value, int) else value, f"overrides: {key}")
         for key, value in (overrides or {}).items()
     }
-    files = find(source)
+    files = find(source, supported=False)
     if files.quantisation is not None:
         raise ModelError(
             f"{source}: is quantised already; quantising again adds up the errors of both, "

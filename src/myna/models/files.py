@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ import numpy as np
 
 from myna.errors import ModelError
 from myna.models import hub, packed
+from myna.models.architectures import ARCHITECTURES
+from myna.models.configuration import check_against_tensors, check_configuration
 from myna.models.json_files import read_json
+from myna.models.names import is_plain_name
 from myna.models.quantization import Packing
 from myna.models.tensors import TensorInfo, read_chunks, read_header, read_into, read_tensor
 from myna.runs import restore
@@ -48,17 +51,26 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safete
 _PICKLES = ("*.bin", "*.pth", "*.pt", "*.ckpt")
 
 
+def _public(model: str, folder: Path) -> str:
+    """Return a name of the model that tells nothing about this machine."""
+    if expanded(model).resolve() != folder:
+        return model
+    return hub.id_of_cached(folder) or folder.name
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
     """A model folder, checked: every shard is there and whole.
 
-    name: what the user asked for. config: `config.json`. tensors: every tensor by its name in the files.
+    name: what the user asked for. config: `config.json`, corrected where the weights contradict it. tensors: every
+    tensor by its name in the files. notices: what was corrected, for a person.
     """
 
     name: str
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorInfo]
+    notices: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -74,8 +86,7 @@ class ModelFiles:
     @property
     def public_name(self) -> str:
         """The hub id, or the last part of the folder's path: a name that tells nothing about this machine."""
-        is_folder = expanded(self.name).resolve() == self.folder
-        return self.folder.name if is_folder else self.name
+        return _public(self.name, self.folder)
 
     @property
     def shards(self) -> dict[Path, dict[str, TensorInfo]]:
@@ -106,21 +117,41 @@ class ModelFiles:
         return info.shape if how is None else (info.shape[0], how.inputs(info.shape[1]))
 
 
-def find(model: str) -> ModelFiles:
+def find(model: str, *, supported: bool = True) -> ModelFiles:
     """Return the checked files of a model whose weights can be used: a folder, `starter`, or a hub id to download.
 
-    Raises `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle, or when
-    its weights are packed in a way that is not MLX's, or not as its `config.json` says.
+    supported: refuse architectures that the engines don't compute, before weights are downloaded or read. Raises
+    `ModelError` when there is no such model, when a file of it is missing, damaged or only a pickle, when its
+    `config.json` says what can't be or is not so, or when its weights are packed in a way that is not MLX's.
     """
-    files = locate(model)
+    files = _locate(model, _require_supported if supported else check_configuration)
     packed.check(model, files.config, files.tensors)
+    if files.architecture in ARCHITECTURES:
+        shapes = {name: files.shape(name) for name in files.tensors}
+        check_against_tensors(files.folder / "config.json", files.config, shapes)
     return files
 
 
 def locate(model: str) -> ModelFiles:
-    """Do what `find` does, but let weights pass that are packed in whatever way; for describing a model."""
-    folder = _folder(model, weights=True)
-    config = _read_config(model, folder)
+    """Do what `find` does, but let any architecture and any way of packing pass; for describing a model."""
+    return _locate(model, check_configuration)
+
+
+CheckConfig = Callable[[Path, Mapping[str, Any]], None]
+
+
+def _require_supported(file: Path, config: Mapping[str, Any]) -> None:
+    if config["model_type"] not in ARCHITECTURES:
+        raise ModelError(
+            f"{file.parent}: architecture {config['model_type']!r} is not supported "
+            f"(supported: {', '.join(ARCHITECTURES)})"
+        )
+    check_configuration(file, config)
+
+
+def _locate(model: str, check: CheckConfig) -> ModelFiles:
+    folder = _folder(model, weights=True, check=check)
+    config = read_config(model, folder, check)
     tensors: dict[str, TensorInfo] = {}
     for file, expected in _weight_files(model, folder).items():
         header = read_header(file)
@@ -131,7 +162,38 @@ def locate(model: str) -> ModelFiles:
         tensors |= header
     if not tensors:
         raise ModelError(f"{model}: its safetensors files hold no tensors")
-    return ModelFiles(model, folder, config, tensors)
+    if not _has_own_head(config, tensors):
+        return ModelFiles(model, folder, config, tensors)
+    notice = (
+        f"{_public(model, folder)}: config.json ties the head to the embedding (tie_word_embeddings), but the weights "
+        "hold a head of their own, which is used, as transformers does"
+    )
+    return ModelFiles(model, folder, {**config, "tie_word_embeddings": False}, tensors, (notice,))
+
+
+_HEAD, _EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+_TIED_UNLESS_SAID = ("gemma2", "gemma3_text")
+
+
+def _has_own_head(config: Mapping[str, Any], tensors: Mapping[str, TensorInfo]) -> bool:
+    """Tell whether a head that should be the embedding is stored beside it with other numbers.
+
+    transformers 5 ties the two only when they are equal (`PreTrainedModel.tie_weights`).
+    """
+    said = config.get("tie_word_embeddings", config["model_type"] in _TIED_UNLESS_SAID)
+    if said is not True or _HEAD not in tensors or _EMBEDDING not in tensors:
+        return False
+    head, embedding = tensors[_HEAD], tensors[_EMBEDDING]
+    if packed.WORDS in (head.dtype, embedding.dtype):
+        return False
+    return (head.dtype, head.shape) != (embedding.dtype, embedding.shape) or not _same_bytes(head, embedding)
+
+
+def _same_bytes(one: TensorInfo, other: TensorInfo) -> bool:
+    return all(
+        np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+        for a, b in zip(read_chunks(one), read_chunks(other), strict=True)
+    )
 
 
 def locate_tokenizer(model: str) -> Path:
@@ -142,7 +204,7 @@ def locate_tokenizer(model: str) -> Path:
     return _folder(model, weights=False)
 
 
-def _folder(model: str, *, weights: bool) -> Path:
+def _folder(model: str, *, weights: bool, check: CheckConfig = check_configuration) -> Path:
     folder = STARTER_FOLDER if model == STARTER else expanded(model)
     restore(folder)
     if not folder.exists():
@@ -152,7 +214,7 @@ def _folder(model: str, *, weights: bool) -> Path:
             )
         if not hub.is_hub_id(model):
             raise ModelError(f"{model}: no such folder; give a model folder or a hub id such as Qwen/Qwen2.5-0.5B")
-        folder = hub.download(model, weights=weights)
+        folder = hub.download(model, weights=weights, look=lambda fetched: check_folder(model, fetched, check))
     if not folder.is_dir():
         raise ModelError(f"{model}: a file; give the model's folder, which holds config.json and the weights")
     return folder.resolve()
@@ -163,13 +225,21 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def _read_config(model: str, folder: Path) -> dict[str, Any]:
+def check_folder(model: str, folder: Path, check: CheckConfig = _require_supported) -> None:
+    """Raise `ModelError` when the folder has a `config.json` that can't be used; before weights are downloaded."""
+    if (folder / "config.json").is_file():
+        read_config(model, folder, check)
+
+
+def read_config(model: str, folder: Path, check: CheckConfig = check_configuration) -> dict[str, Any]:
+    """Return the checked `config.json` of a folder. Raises `ModelError` when it has none that makes sense."""
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(_why_no_config(model, folder))
     config = read_json(path)
     if not isinstance(config.get("model_type"), str):
         raise ModelError(f'{path}: no "model_type"; this is not a Hugging Face model\'s config.json')
+    check(path, config)
     return config
 
 
@@ -225,9 +295,10 @@ def _indexed_files(index: Path) -> dict[Path, set[str]]:
         raise ModelError(f'{index}: no "weight_map"; download or copy it again')
     promised: dict[Path, set[str]] = defaultdict(set)
     for tensor, name in weight_map.items():
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+        if not isinstance(name, str) or not is_plain_name(name) or not name.endswith(".safetensors"):
             raise ModelError(
-                f"{index}: names {name!r} as the file of {tensor!r}; expected a *.safetensors file beside it"
+                f"{index}: names {str(name)[:100]!r} as the file of {tensor[:100]!r}; expected the plain name of a "
+                "*.safetensors file beside it"
             )
         promised[index.parent / name].add(tensor)
     missing = sorted(path.name for path in promised if not path.is_file())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from myna.models import hub
-from myna.models.files import expanded, find
+from myna.models.files import check_folder, expanded, find
 from myna.models.mistral_release import is_release, open_release
 
 
@@ -33,10 +33,14 @@ def get(model: str, *, revision: str | None = None) -> GetResult:
 
     model: a hub id; of a folder, only the check is done. revision: a branch, a tag or a commit; None the newest. Where
     weights are there in Hugging Face's layout, the same in others (`consolidated*`, `*.pth`) are left out. Raises
-    `ModelError` when it can't be had or is damaged, and `ResourceError` when the disk is too small.
+    `ModelError` when it can't be had, is damaged, or of an architecture that is not supported (before its weights are
+    fetched), and `ResourceError` when the disk is too small.
     """
     path = expanded(model)
-    folder = path if path.exists() or not hub.is_hub_id(model) else hub.download(model, revision=revision)
+    if path.exists() or not hub.is_hub_id(model):
+        folder = path
+    else:
+        folder = hub.download(model, revision=revision, look=lambda fetched: check_folder(model, fetched))
     if folder.is_dir() and is_release(folder):
         open_release(folder)
         layout: Literal["huggingface", "mistral"] = "mistral"

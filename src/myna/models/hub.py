@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
 from myna.errors import ModelError, ResourceError
+from myna.models.names import is_plain_name
 
 _WEIGHTS = "*.safetensors"
 _WANTED = (
@@ -34,6 +35,8 @@ _UNWANTED = (_SUBFOLDERS, "consolidated*", "adapter_*", "*.onnx*")  # in subfold
 _MISTRALS = ("consolidated*.safetensors", "consolidated.*.pth")
 """Weights in Mistral's own layout, the better kind first."""
 
+_LARGE = (_WEIGHTS, *_MISTRALS)
+
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
 
 
@@ -42,12 +45,27 @@ def is_hub_id(model: str) -> bool:
     return _HUB_ID.fullmatch(model) is not None
 
 
-def download(model: str, *, weights: bool = True, revision: str | None = None) -> Path:
+def id_of_cached(folder: Path) -> str | None:
+    """Return the hub id of a folder in the hub's cache, `models--owner--name/snapshots/<commit>`, None for others.
+
+    The layout is huggingface_hub's (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).
+    """
+    home = folder.parent.parent.name
+    if folder.parent.name != "snapshots" or not home.startswith("models--"):
+        return None
+    found = home.removeprefix("models--").replace("--", "/", 1)
+    return found if is_hub_id(found) else None
+
+
+def download(
+    model: str, *, weights: bool = True, revision: str | None = None, look: Callable[[Path], None] = lambda _: None
+) -> Path:
     """Return the folder of the hub's model `owner/name`, downloading what is not in the cache yet.
 
     Without `weights` only what is small: configuration, tokenizer and templates. revision: a branch, a tag or a commit;
-    None the newest. Raises `ModelError` when it is not there, not accessible or the hub can't be reached, and
-    `ResourceError` when the disk is full or, before the first byte, when it will not do.
+    None the newest. look: is given the folder when the small files are there, before weights are fetched, and may
+    raise. Raises `ModelError` when it is not there, not accessible or the hub can't be reached, or holds a file whose
+    name is a path, and `ResourceError` when the disk is full or, before the first byte, when it will not do.
     """
     from huggingface_hub import snapshot_download
 
@@ -56,10 +74,27 @@ def download(model: str, *, weights: bool = True, revision: str | None = None) -
         wanted, unwanted = _patterns(sizes, weights=weights)
         if commit is not None:
             chosen = {name: size for name, size in sizes.items() if _matches(name, wanted, unwanted)}
+            _check_names(model, chosen)
             _check_room(model, commit, chosen)
+            wanted = tuple(chosen) or wanted  # what was checked, and nothing that another listing says
+        if weights:
+            small = (*unwanted, *_LARGE)
+            folder = snapshot_download(
+                model, revision=revision, allow_patterns=list(wanted), ignore_patterns=list(small)
+            )
+            look(Path(folder))
         return Path(
             snapshot_download(model, revision=revision, allow_patterns=list(wanted), ignore_patterns=list(unwanted))
         )
+
+
+def _check_names(model: str, names: Iterable[str]) -> None:
+    """Raise `ModelError` for a name that would be a path, a drive or a device on some system."""
+    for name in names:
+        if not is_plain_name(name):
+            raise ModelError(
+                f"{model}: has a file of the name {name[:100]!r}, which is no plain name; nothing was fetched"
+            )
 
 
 def _listing(model: str, revision: str | None) -> tuple[str | None, dict[str, int]]:

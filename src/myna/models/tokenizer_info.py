@@ -63,7 +63,9 @@ def disagreements(files: ModelFiles) -> tuple[str, ...]:
     """Say, a sentence each, where tokenizer, `config.json` and the embedding say different things."""
     entries = _entries(read_tokenizer(files.folder))
     special = _special(_object(files.folder / "tokenizer_config.json"))
-    found = [] if any((files.folder / name).is_file() for name in _FILES) else ["the folder has no tokenizer"]
+    found = [*files.notices]
+    if not any((files.folder / name).is_file() for name in _FILES):
+        found.append("the folder has no tokenizer")
     rows = next((files.shape(name)[0] for name in files.tensors if name.endswith(_EMBEDDING)), None)
     said = files.text_config.get("vocab_size")
     if isinstance(said, int) and rows is not None and rows != said:

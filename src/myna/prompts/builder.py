@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from myna.data.example import Example, Message, Source
 from myna.data.messages import RecordError, is_learnt, normal_messages
 from myna.errors import ModelError, PromptError
+from myna.models.configuration import check_configuration
 from myna.models.json_files import read_json
 from myna.models.tokenizer_files import read_tokenizer
 from myna.prompts.applied import AppliedTemplate
@@ -118,6 +119,8 @@ class PromptBuilder:
             raise PromptError(f"{folder}: no tokenizer.json; copy the tokenizer's files of the base model there")
         try:
             read_tokenizer(folder)  # before a library trusts it
+            if (folder / "config.json").exists():  # the library reads it too
+                check_configuration(folder / "config.json", read_json(folder / "config.json"))
             end_ids = _configured_end_ids(folder)
         except ModelError as error:
             raise PromptError(str(error)) from error

@@ -113,6 +113,8 @@ def prepare(recipe: Recipe, cache: Path, tell: Listener, *, day: date | None = N
     `MissingDependency`.
     """
     files = find(recipe.model)
+    for notice in files.notices:
+        tell(Notice(0, f"{notice}."))
     spec = _adapter_spec(recipe, files)
     engine = choose(recipe.engine)
     builder = PromptBuilder.load(files.folder, day=day)

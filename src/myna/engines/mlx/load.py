@@ -148,9 +148,11 @@ def _configuration(files: ModelFiles) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # a configuration that makes no sense ends in any exception of the library
         raise ModelError(f"{files.folder / 'config.json'} does not describe a usable model: {error}") from error
+    config.tie_word_embeddings = files.config.get("tie_word_embeddings", config.tie_word_embeddings)
+    return config
 
 
 def _skeleton(files: ModelFiles, config: Any) -> nn.Module:
@@ -159,7 +161,9 @@ def _skeleton(files: ModelFiles, config: Any) -> nn.Module:
     try:
         arguments = architecture.ModelArgs.from_dict(_arguments(files, config))
         model = architecture.Model(arguments)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a configuration that makes no sense ends in any exception of the library
         raise ModelError(f"{files.folder / 'config.json'} does not describe a usable model: {error}") from error
     assert isinstance(model, nn.Module)
     return model

@@ -159,12 +159,13 @@ def _skeleton(files: ModelFiles) -> nn.Module:
     attention.register()
     try:
         config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
+        config.tie_word_embeddings = files.config.get("tie_word_embeddings", config.tie_word_embeddings)
         with _parameters_on_meta(), no_init_weights():
             # Buffers (rotary frequencies, embedding scales) stay float32 whatever the files' dtype.
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
                 config, attn_implementation=attention.IMPLEMENTATION, dtype=torch.float32
             )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a configuration that makes no sense ends in any exception of the library
         raise ModelError(f"{files.folder / 'config.json'} does not describe a usable model: {error}") from error
     assert isinstance(model, nn.Module)
     return model
