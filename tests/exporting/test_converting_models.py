@@ -248,7 +248,8 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_is_written(tmp_path
     elements = shutil.disk_usage(tmp_path).total  # four bytes each: more than the disk can have free
     entry = {"dtype": "F32", "shape": [elements], "data_offsets": [0, 4 * elements]}
     text = json.dumps({"huge.weight": entry}).encode()
-    with (start / "model.safetensors").open("wb") as opened:
+    (start / "model.safetensors").rename(start / "model-00001-of-00002.safetensors")
+    with (start / "model-00002-of-00002.safetensors").open("wb") as opened:
         opened.write(len(text).to_bytes(8, "little") + text)
         opened.truncate(8 + len(text) + 4 * elements)  # sparse: takes no room
     with pytest.raises(ResourceError, match="GB are free; make room"):

@@ -26,6 +26,7 @@ _MOST_ENTRIES = 100_000
 _LAYER_KINDS = ("full_attention", "sliding_attention")
 _ROPE_KINDS = ("default", "linear", "dynamic", "yarn", "longrope", "llama3", "su", "proportional")
 
+_OWN = ("model.layers.", "model.embed_tokens.", "model.norm.", "lm_head.")
 _LAYER = re.compile(r"model\.layers\.([0-9]{1,9})\.")
 
 Check = Callable[[Path, str, Any], object]
@@ -173,7 +174,7 @@ def check_against_tensors(file: Path, config: Mapping[str, Any], shapes: Mapping
     """
     for name, shape in shapes.items():
         expected = 1 if name.endswith(("norm.weight", ".bias")) else 2
-        if name.endswith((".weight", ".bias")) and len(shape) != expected:
+        if name.startswith(_OWN) and name.endswith((".weight", ".bias")) and len(shape) != expected:
             raise ModelError(f"{file.parent}: {name} has the shape {list(shape)}; expected {expected} dimensions")
     indexes = [int(match[1]) for match in map(_LAYER.match, shapes) if match]
     _compare(file, config, "num_hidden_layers", 1 + max(indexes, default=-1), "layers")
