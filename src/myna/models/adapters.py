@@ -23,7 +23,7 @@ from myna.models.json_files import read_json
 from myna.models.origin import packing_note
 from myna.models.spec import AdapterSpec, LoraTarget, initial_tensors, resolve, tensor_shapes
 from myna.models.stored import StoredAdapter, fit, read_arrays
-from myna.models.tensors import read_header, write_tensors
+from myna.models.tensors import write_tensors
 from myna.runs import restore
 
 __all__ = [
