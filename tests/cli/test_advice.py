@@ -6,7 +6,6 @@ import ast
 import io
 import json
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +18,6 @@ from myna.cli import chat, line_editing, main
 from myna.cli.advice import flags_of, named_flags, other_commands_flags
 from myna.cli.application import build_app
 from myna.cli.commands import GROUPS
-from myna.data.folder import open_folder
 from myna.errors import DataError
 
 SOURCES = Path(myna.__path__[0])
@@ -76,7 +74,7 @@ def test_every_flag_in_a_text_of_ours_exists_and_belongs_to_the_command_it_is_sh
 
 
 QUOTED_BEFORE = {
-    *("quoted", "run", "fused", "this", "another"),  # results of shlex.quote, in the lines above
+    *("quoted", "run", "fused", "this", "another", "settings", "adapter"),  # results of shlex.quote, in the lines above
     *("turns", "wanted", "names", "2 * step"),  # words and numbers of our own
     *("older['builder']", "of"),  # words about a command, not to be typed
 }
@@ -131,43 +129,6 @@ def test_a_flag_that_the_command_lacks_is_said_to_be_anothers(
 
 def test_words_that_only_look_like_flags_say_nothing() -> None:
     assert other_commands_flags("no such column: --nothing; use --size", "score", build_app()) == ""
-
-
-@pytest.mark.parametrize(
-    ("record", "messages"),
-    [
-        (
-            {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
-            [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
-        ),
-        (
-            {"instruction": "Add.", "input": "1 and 2", "output": "3"},
-            [{"role": "user", "content": "Add.\n\n1 and 2"}, {"role": "assistant", "content": "3"}],
-        ),
-    ],
-)
-def test_the_advised_conversion_makes_data_that_loses_nothing(
-    record: dict[str, object], messages: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = tmp_path / "my data"
-    data.mkdir()
-    lines = [json.dumps({**record, "id": number}) for number in range(20)]
-    (data / "train.jsonl").write_text("\n".join(lines), "utf-8")
-    assert main(["data", "check", str(data)]) == 1
-    advised = re.search(r"myna (data files FILE .*--out NEW)", " ".join(capsys.readouterr().out.split()))
-    assert advised is not None
-    words = shlex.split(advised[1].replace("NEW", str(tmp_path / "new")))
-    words[words.index("FILE")] = str(data / "train.jsonl")
-    assert main([*words, "--valid-share", "0", "--test-share", "0"]) in (0, 1)
-    examples = open_folder(tmp_path / "new").train
-    assert [dict(message) for message in examples[0].messages] == messages
-
-
-def test_a_message_from_somebody_unknown_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    turns = [{"from": "narrator", "value": "q"}, {"from": "gpt", "value": "a"}]
-    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}), "utf-8")
-    assert main(["data", "files", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "new")]) == 1
-    assert "rows with a message from somebody unknown" in capsys.readouterr().err
 
 
 def test_standard_input_that_is_not_utf_8_is_one_clear_error() -> None:

@@ -211,7 +211,10 @@ def test_a_quantised_model_whose_layers_have_biases_is_converted_back(tmp_path: 
     packed = quantize_model(str(base), tmp_path / "q", group_size=32).folder
     convert(packed, tmp_path / "plain", to="huggingface")
     tokens = random_tokens(np.random.default_rng(0), 12)
-    logits = [TorchEngine().load(find(str(f)), device="cpu").logits(tokens) for f in (packed, tmp_path / "plain")]
+    logits = [
+        TorchEngine().load(find(str(f)), device="cpu", dtype="float32").logits(tokens)
+        for f in (packed, tmp_path / "plain")
+    ]
     assert np.allclose(*logits, rtol=0, atol=1e-5 * np.abs(logits[0]).max())
 
 

@@ -277,7 +277,7 @@ def test_what_is_not_there_is_said_and_the_rest_is_shown(place: Path, tmp_path: 
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "no such folder" in page
     assert "<script>" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;␇" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x07" in page
 
 
 def test_a_database_that_can_not_be_opened_is_said_before_anything_is_measured(place: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from myna.databases.postgres_cost import check_can_be_interrupted
 from myna.databases.postgres_reach import Reach
 from myna.databases.query import Limits, Result, took_too_long, took_too_much_memory
 from myna.databases.rows import collect
-from myna.databases.schema import Schema
+from myna.databases.schema import Schema, Skipped
 from myna.databases.server_url import ServerUrl, missing_driver
 from myna.databases.tokens import check_can_be_read, check_is_one_query, postgres_tokens
 from myna.errors import DatabaseError, QueryError, QueryErrorKind
@@ -163,7 +163,10 @@ class PostgresDatabase:
             for space, table, column in self._connection.execute(_READABLE).fetchall():
                 readable.setdefault(table if space == default else f"{space}.{table}", set()).add(column)
             superuser = self._connection.execute(_IS_SUPERUSER).fetchone()
-        schema = schema.limited_to(readable)
+        everything, schema = schema, schema.limited_to(readable)
+        if not schema.tables:
+            reason = "permission denied for this role"
+            schema = replace(schema, skipped=tuple(Skipped(table.name, reason) for table in everything.tables))
         if superuser is None:
             return schema
         return replace(

@@ -213,10 +213,13 @@ def _check_settings(run: RunFolder, recipe: Recipe, checkpoint: Checkpoint) -> N
     changed = checkpoints.changed_settings(recipe, checkpoint)
     if changed:
         step = checkpoint.progress.step
+        settings, adapter, another = (
+            shlex.quote(str(path)) for path in (run.recipe_path, checkpoint.path, RunFolder.unused(run.path))
+        )
         raise RunError(
             f"{run.recipe_path}: was changed after iteration {step} was trained: {'; '.join(changed)}. Put that back, "
-            f"or train with the new settings in a new run, from this adapter on: myna train {run.recipe_path} "
-            f"--resume-adapter-file {checkpoint.path} --adapter-path {RunFolder.unused(run.path)}"
+            f"or train with the new settings in a new run, from this adapter on: myna train {settings} "
+            f"--resume-adapter-file {adapter} --adapter-path {another}"
         )
 
 
