@@ -116,9 +116,8 @@ def check_is_one_query(tokens: list[Token]) -> None:
         raise QueryError(f"only a query can be run, SELECT, WITH or VALUES; {begins}", "refused")
     if any(token.is_word("INTO") for token in tokens):
         raise _refused("INTO, which writes somewhere")
-    while tokens[-1] == Token("symbol", ";"):
-        tokens = tokens[:-1]
-    if Token("symbol", ";") in tokens:
+    semicolon = Token("symbol", ";")
+    if any(before == semicolon != after for before, after in pairwise(tokens)):
         raise _refused("more than one statement")
 
 

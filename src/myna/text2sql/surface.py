@@ -36,6 +36,9 @@ _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.LT: "<",
     exp.LTE: "<=",
 }
+_MOST_TABLES = 64
+"""Of one FROM. SQLite joins no more, MySQL three fewer; putting them in order takes time that grows with a power."""
+
 _OPPOSITE = {"=": "<>", "<>": "="}
 _SWAPPED = {"=": "=", "<>": "<>", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _SELECT_PARTS = {"expressions", "distinct", "from_", "joins", "where", "group", "having", "order", "limit", "offset"}
@@ -172,6 +175,8 @@ class _SelectSurface:
             raise _outside(self._select, "a query without FROM")
         joins: list[exp.Join] = self._select.args.get("joins") or []
         nodes = [start.this, *(join.this for join in joins)]
+        if len(nodes) > _MOST_TABLES:
+            raise _outside(self._select, f"FROM with more than {_MOST_TABLES} tables")
         tables = [self._surface.table(node) for node in nodes]
         called = [node.alias_or_name for node in nodes]
         if len(nodes) == 1:

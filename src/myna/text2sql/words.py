@@ -245,7 +245,7 @@ def _in_english(found: Sequence[Word]) -> Iterator[Number]:
 def _in_chinese(text: str) -> int:
     """Read 九, 十二, 三百零五, 两万, and digits in a row: 二〇二〇."""
     if not any(character in _CHINESE_SCALES for character in text):
-        return int("".join(str(_CHINESE_DIGITS[character]) for character in text))
+        return int("".join(str(_CHINESE_DIGITS[character]) for character in text[:4000]))
     total = section = digit = 0
     for character in text:
         if character in _CHINESE_DIGITS:

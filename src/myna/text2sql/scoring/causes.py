@@ -17,6 +17,7 @@ from myna.databases.schema import Schema
 from myna.errors import QueryError, QueryErrorKind
 from myna.text2sql.scoring.normal_form import normal_form
 from myna.text2sql.scoring.verdict import Verdict
+from myna.text2sql.syntax import nesting_bounded
 
 NO_SQL = "no SQL"
 NOT_JUDGED = "not judged"
@@ -65,10 +66,18 @@ def differences(gold: str, predicted: str, dialect: str, schema: Schema | None =
     gold_tree, predicted_tree = (normal_form(sql, dialect, schema) for sql in (gold, predicted))
     if gold_tree is None or predicted_tree is None:
         return (OTHER,)
+    try:
+        with nesting_bounded():
+            return _found(gold_tree, predicted_tree)
+    except QueryError:
+        return (OTHER,)
+
+
+def _found(gold: exp.Expr, predicted: exp.Expr) -> tuple[str, ...]:
     # Which table a column belongs to counts only where nothing else differs: a wrong table is not a wrong column too.
     found: set[str] = set()
     for qualified in (False, True):
-        parts = [_Parts.of(tree, qualified=qualified) for tree in (gold_tree, predicted_tree)]
+        parts = [_Parts.of(tree, qualified=qualified) for tree in (gold, predicted)]
         found = found or set(_differences(*parts))
     return tuple(cause for cause in CAUSES if cause in found) or (OTHER,)
 

@@ -133,8 +133,9 @@ def _drop_projection_aliases(select: exp.Select) -> None:
         for literal in list(node.find_all(exp.Literal)):
             holder = literal.parent
             by_place = isinstance(holder, exp.Group | exp.Ordered) and not literal.is_string
-            if by_place and literal.name.isdecimal() and 0 < int(literal.name) <= len(plain):
-                literal.replace(plain[int(literal.name) - 1].copy())
+            place = literal.name if len(literal.name) <= len(str(len(plain))) else ""
+            if by_place and place.isdecimal() and 0 < int(place) <= len(plain):
+                literal.replace(plain[int(place) - 1].copy())
     select.set("expressions", plain)
 
 

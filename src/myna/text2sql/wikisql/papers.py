@@ -15,7 +15,7 @@ from myna.text2sql.wikisql.form import AGGREGATES, OPERATORS, Condition, Value, 
 
 _SHOWN = 300
 """Characters of names that a message repeats: headers can be whole sentences."""
-_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,4000}", re.ASCII)
 _FLOAT = re.compile(r"-?\d+\.\d+(e[+-]?\d+)?|-?\d+e[+-]?\d+", re.ASCII | re.IGNORECASE)
 _CALL = re.compile(rf"({'|'.join(AGGREGATES[1:])})\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
 
@@ -26,7 +26,7 @@ def read_papers(sql: str, table: WikiSQLTable) -> WikiSQLQuery:
     start = re.match(r"SELECT\s+", text, re.IGNORECASE)
     if start is None:
         raise QueryError(f"expected SELECT … FROM {table.id}, found {text[:80]!r}", "syntax")
-    origin = rf"\s+FROM\s+{re.escape(table.id)}(?:\s+WHERE\s+|$)"
+    origin = rf"(?<!\s)\s+FROM\s+{re.escape(table.id)}(?:\s+WHERE\s+|$)"
     heads = [(text[start.end() : found.start()], found.end()) for found in re.finditer(origin, text, re.IGNORECASE)]
     if not heads:
         raise _no_table(text, table)
@@ -76,10 +76,10 @@ def _conditions(text: str, table: WikiSQLTable) -> Iterator[Condition]:
     if not text:
         return
     names = "|".join(re.escape(name) for name in sorted(table.columns, key=len, reverse=True))
-    begin = re.compile(rf"(?:^|\s+AND\s+)({names})\s+([{''.join(OPERATORS)}])\s+", re.IGNORECASE)
+    begin = re.compile(rf"(?:^|(?<!\s)\s+AND\s+)({names})\s+([{''.join(OPERATORS)}])\s+", re.IGNORECASE)
     current = begin.match(text)
     if current is None:
-        raise unknown_column(re.split(r"\s+[=<>]\s+", text)[0], table)
+        raise unknown_column(re.split(r"(?<!\s)\s+[=<>]\s+", text)[0], table)
     while current is not None:
         column = table.positions.get(current[1].casefold())
         if column is None:  # regular expressions hold more letters for the same than case folding does
@@ -96,7 +96,7 @@ def _conditions(text: str, table: WikiSQLTable) -> Iterator[Condition]:
 
 
 def _no_table(text: str, table: WikiSQLTable) -> QueryError:
-    named = re.search(r"\s+FROM\s+(\S+)", text, re.IGNORECASE)
+    named = re.search(r"(?<!\s)\s+FROM\s+(\S+)", text, re.IGNORECASE)
     if named is None:
         return QueryError(f"expected FROM {table.id}, found no FROM in {text[:80]!r}", "syntax")
     if named[1].casefold() == table.id.casefold():
