@@ -101,9 +101,9 @@ def test_a_cell_with_line_separators_of_unicode_is_scored_and_shown(folder: Path
 def test_a_score_or_answer_that_lacks_a_part_is_named(folder: Path, tmp_path: Path) -> None:
     whole = json.loads((folder / "after" / "score.json").read_text("utf-8"))
     (tmp_path / "score.json").write_text(json.dumps({"execution_accuracy": 1.0}), "utf-8")
-    with pytest.raises(RunError, match=r"score\.json: lacks data, name, interval, "):
+    with pytest.raises(RunError, match=r"score\.json: no \"data\""):
         read_scores([tmp_path])
     (tmp_path / "score.json").write_text(json.dumps(whole), "utf-8")
     (tmp_path / "answers.jsonl").write_text('{"question": "q"}\n', "utf-8")
-    with pytest.raises(RunError, match=r"answers\.jsonl:1: lacks gold_sql, "):
+    with pytest.raises(RunError, match=r"answers\.jsonl:1: no \"gold_sql\""):
         read_scores([tmp_path])
