@@ -287,7 +287,8 @@ def test_no_macro_or_view_of_a_file_hides_a_refused_function(tmp_path: Path) -> 
         for sql in (
             *("SELECT nap()", "SELECT LONG_NAP()", "FROM run('SELECT 1')", "SELECT own_bytes()", "FROM napping"),
             *('SELECT n FROM "over it"', "FROM main.Napping", f"FROM read_blob('{path}')", f"FROM glob('{path}')"),
-            "SELECT a FROM t WHERE a IN (SELECT n FROM napping)",
+            *("SELECT a FROM t WHERE a IN (SELECT n FROM napping)", "FROM query_table('nap' || 'ping')"),
+            "FROM histogram('napping', n)",
         ):
             with pytest.raises(QueryError, match="may do more than read") as caught:
                 database.run(sql)

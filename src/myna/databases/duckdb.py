@@ -92,6 +92,7 @@ SELECT false, function_name, macro_definition FROM duckdb_functions()
 WHERE NOT internal AND macro_definition IS NOT NULL
 UNION ALL SELECT true, view_name, sql FROM duckdb_views() WHERE NOT internal
 """
+_BY_NAME = {"query_table", "histogram", "histogram_values"}
 _CALLED = re.compile(r'(\w+)"?\s*\(')
 _RELATION = re.compile(r'"table_name":("(?:[^"\\]|\\.)*")')
 # DuckDB's Python module has no value of its own for these, needs another package for it, or loses a part.
@@ -278,7 +279,8 @@ def _with_defined(refused: set[str], defined: Sequence[tuple[bool, str, str]]) -
             and (not refused.isdisjoint(_CALLED.findall(text)) or any(view in text for view in views))
         ]
         if not further:
-            return frozenset(refused), frozenset(views)
+            # they take a relation's name as text, where the parser sees no relation
+            return frozenset(refused | (_BY_NAME if views else set())), frozenset(views)
         for is_view, name in further:
             (views if is_view else refused).add(name)
 
