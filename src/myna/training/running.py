@@ -166,8 +166,8 @@ class _Session:
     def _day(self) -> date | None:
         """Return the date on which the run began, None where it is not noted: its prompts don't have it."""
         try:
-            return noted_day(json.loads(self.run.environment_path.read_bytes()))
-        except (OSError, ValueError, AttributeError, AdapterError):  # what is damaged is reported further on
+            return noted_day(read_environment(self.run))
+        except (RunError, AdapterError):  # what is damaged is reported further on
             return None
 
     def _check_unchanged(self, prepared: Prepared) -> list[str]:
